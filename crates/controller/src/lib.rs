@@ -1,0 +1,1 @@
+//! The binary `flagger`: command line to runtime.

@@ -1,0 +1,1 @@
+//! A Kubernetes API in this process, simulated nodes, a small data plane.

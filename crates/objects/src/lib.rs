@@ -1,0 +1,1 @@
+//! Foreign objects as JSON: references, snapshot, diff, the spec hash.

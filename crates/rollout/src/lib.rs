@@ -1,0 +1,1 @@
+//! The decision: observation in, plan out.

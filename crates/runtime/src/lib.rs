@@ -1,0 +1,1 @@
+//! The shell: watches, index, queue, observe, decide, render, write.
