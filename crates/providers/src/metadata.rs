@@ -1,0 +1,1 @@
+//! Labels, annotations and owner references of generated objects.

@@ -1,0 +1,1 @@
+//! The three Kubernetes Services of a Canary: apex, primary, canary.
