@@ -22,3 +22,6 @@ pub mod routers;
 pub mod scalers;
 pub mod services;
 pub mod targets;
+
+#[cfg(test)]
+mod testing;
