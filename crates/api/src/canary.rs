@@ -14,8 +14,8 @@ pub(crate) mod gateway;
 pub(crate) mod istio;
 pub(crate) mod service;
 
-use analysis::CanaryAnalysis;
-use service::CanaryService;
+pub(crate) use analysis::{CanaryAnalysis, CanaryWebhook, HookType};
+pub(crate) use service::CanaryService;
 
 wire! {
     /// Canary describes how new revisions of a workload are rolled out: what they are, how traffic gets to them,
@@ -41,15 +41,15 @@ wire! {
         /// Address of the Prometheus server for the built-in metrics and inline queries of this Canary.
         pub metrics_server: Option<String>,
         /// The workload whose new revisions are rolled out.
-        pub target_ref: LocalReference,
+        pub target_ref: LocalObjectReference,
         /// The HorizontalPodAutoscaler or ScaledObject of the workload.
         pub autoscaler_ref: Option<AutoscalerReference>,
         /// The Ingress of the apex service, for the providers nginx and skipper.
-        pub ingress_ref: Option<LocalReference>,
+        pub ingress_ref: Option<LocalObjectReference>,
         /// The ApisixRoute of the apex service, for the provider apisix.
-        pub route_ref: Option<LocalReference>,
+        pub route_ref: Option<LocalObjectReference>,
         /// The Gloo Upstream whose settings the generated Upstreams copy.
-        pub upstream_ref: Option<CrossNamespaceReference>,
+        pub upstream_ref: Option<CrossNamespaceObjectReference>,
         /// How the workload is exposed.
         pub service: CanaryService,
         /// How a new revision is judged.
@@ -70,7 +70,7 @@ wire! {
 
     /// Reference to an object in the namespace of the Canary.
     #[schemars(extend("required" = ["apiVersion", "kind", "name"]))]
-    pub struct LocalReference {
+    pub struct LocalObjectReference {
         /// Group and version of the referenced object.
         pub api_version: String,
         /// Kind of the referenced object.
@@ -81,7 +81,7 @@ wire! {
 
     /// Reference to an object that may live in another namespace.
     #[schemars(extend("required" = ["apiVersion", "kind", "name"]))]
-    pub struct CrossNamespaceReference {
+    pub struct CrossNamespaceObjectReference {
         /// Group and version of the referenced object.
         pub api_version: String,
         /// Kind of the referenced object.

@@ -1,15 +1,18 @@
 //! The kinds of flagger.app/v1beta1 as on the wire, their CRDs, and Rollout: a Canary resolved once.
 //!
 //! Wire types are lenient in what they read and sparse in what they write (`wire.rs`); the values that follow from a
-//! spec alone are methods on them (`derived.rs`), the checks that need no cluster are in `validate`, and `crd` turns the
+//! spec alone are functions in [`derived`], the checks that need no cluster are in `validate`, and `crd` turns the
 //! types into the CustomResourceDefinitions. Pure: no I/O, no clock, no `async`.
 #![deny(clippy::disallowed_methods)]
 
 mod alert_provider;
 mod canary;
+pub mod derived;
 mod duration;
 mod meta;
 mod metric_template;
+pub mod number;
+pub mod rollout;
 mod status;
 mod wire;
 
@@ -24,11 +27,12 @@ pub use canary::istio::{
 };
 pub use canary::service::{CanaryService, CustomMetadata, IntOrString, UnmanagedMetadata};
 pub use canary::{
-    AutoscalerReference, Canary, CanarySpec, CrossNamespaceReference, LocalReference, ScalerReplicas,
+    AutoscalerReference, Canary, CanarySpec, CrossNamespaceObjectReference, LocalObjectReference, ScalerReplicas,
 };
 pub use duration::{DurationError, GoDuration};
 pub use meta::{NamespacedReference, ObjectMeta, OwnerReference, SecretReference};
 pub use metric_template::{MetricTemplate, MetricTemplateProvider, MetricTemplateSpec};
+pub use rollout::{Rollout, Settings, Strategy, TargetRef};
 pub use status::{CanaryStatus, Check, Condition, ConditionStatus, LastChecks, Phase, Verdict};
 
 /// API group of the three kinds.

@@ -29,14 +29,14 @@ pub(crate) trait Wire: Sized + Default + PartialEq {
 macro_rules! wire {
     ($(
         $(#[$attribute:meta])*
-        pub struct $name:ident {
+        $visibility:vis struct $name:ident {
             $( $(#[$field_attribute:meta])* pub $field:ident: $type:ty, )*
         }
     )+) => {$(
         #[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
         $(#[$attribute])*
         #[serde(default, rename_all = "camelCase")]
-        pub struct $name {
+        $visibility struct $name {
             $(
                 $(#[$field_attribute])*
                 #[serde(deserialize_with = "crate::wire::read", skip_serializing_if = "crate::wire::is_default")]
@@ -272,7 +272,7 @@ mod tests {
 
     wire! {
         /// One field of each form.
-        pub struct Sample {
+        pub(super) struct Sample {
             pub text: String,
             pub name: Option<String>,
             pub flag: bool,
