@@ -14,6 +14,7 @@ mod metric_template;
 pub mod number;
 pub mod rollout;
 mod status;
+mod validate;
 mod wire;
 
 pub use alert_provider::{AlertProvider, AlertProviderSpec};
@@ -34,6 +35,7 @@ pub use meta::{NamespacedReference, ObjectMeta, OwnerReference, SecretReference}
 pub use metric_template::{MetricTemplate, MetricTemplateProvider, MetricTemplateSpec};
 pub use rollout::{Rollout, Settings, Strategy, TargetRef};
 pub use status::{CanaryStatus, Check, Condition, ConditionStatus, LastChecks, Phase, Verdict};
+pub use validate::{SpecError, validate};
 
 /// API group of the three kinds.
 pub const GROUP: &str = "flagger.app";
