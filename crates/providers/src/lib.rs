@@ -15,6 +15,8 @@
 
 pub mod access;
 pub mod alerts;
+pub mod hooks;
+pub mod http;
 pub mod metadata;
 pub mod metrics;
 pub mod observers;

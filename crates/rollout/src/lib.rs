@@ -6,12 +6,25 @@
 
 #![deny(clippy::disallowed_methods)]
 
+mod change;
+mod cookies;
+mod decide;
+mod finish;
+mod idle;
+mod kstatus;
 mod observation;
 mod plan;
 mod question;
+mod round;
 mod routes;
+mod script;
+mod status;
+mod strategy;
+mod terminate;
+mod verdict;
 
-pub use observation::{CanaryObject, Configs, Memory, Observation, Primary, Revision, Target, Trouble};
+pub use decide::{decide, decide_failed};
+pub use observation::{CanaryObject, Configs, Memory, Observation, Primary, Revision, Target, Trouble, Unusable};
 pub use plan::{Action, Alert, Decision, Event, EventKind, Gauges, Next, Outcome, Plan, Reason};
 pub use question::{Answer, Answers, Check, MetricTrouble, Payload, Question};
 pub use routes::{Abilities, Affinity, AffinityAbility, Routes, Weight};

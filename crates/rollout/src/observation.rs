@@ -2,7 +2,7 @@
 
 use crate::question::Answers;
 use crate::routes::{Abilities, Routes};
-use api::CanaryStatus;
+use api::{CanaryStatus, Phase};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -16,6 +16,8 @@ pub struct Observation {
     pub status: CanaryStatus,
     /// Facts of the Canary's metadata.
     pub object: CanaryObject,
+    /// Why this Canary cannot be looked after at all (invalid spec, provider that is not built): nothing of its is touched then.
+    pub unusable: Option<Unusable>,
     /// The workload the user deploys, or why it cannot be used (the text of the event).
     pub target: Result<Target, Trouble>,
     /// Our copy of it that serves.
@@ -28,6 +30,8 @@ pub struct Observation {
     pub routes: Result<Routes, Trouble>,
     /// What the router can do for this Canary.
     pub abilities: Abilities,
+    /// How events name the source of the built-in metrics.
+    pub observer: String,
     /// Answers given so far in this round.
     pub answers: Answers,
     /// What this process remembers of its last decisions. Losing it is safe.
@@ -45,6 +49,15 @@ pub struct CanaryObject {
     pub finalizer: bool,
 }
 
+/// Why a Canary cannot be looked after.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unusable {
+    /// One word for the condition, e.g. `InvalidSpec`.
+    pub reason: String,
+    /// The text of the event.
+    pub message: String,
+}
+
 /// Something that keeps the rollout from going on, in words for an event.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trouble {
@@ -52,12 +65,25 @@ pub struct Trouble {
     pub message: String,
     /// False if waiting will not help: the rollout is given up where there is one.
     pub retriable: bool,
+    /// The object that was looked for does not exist.
+    #[serde(default)]
+    pub missing: bool,
 }
 
 impl Trouble {
+    /// Trouble that waiting does not end.
+    pub fn lasting(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retriable: false, missing: false }
+    }
+
+    /// Trouble because an object does not exist.
+    pub fn missing(message: impl Into<String>) -> Self {
+        Self { message: message.into(), retriable: true, missing: true }
+    }
+
     /// Trouble that may pass.
     pub fn passing(message: impl Into<String>) -> Self {
-        Self { message: message.into(), retriable: true }
+        Self { message: message.into(), retriable: true, missing: false }
     }
 }
 
@@ -111,16 +137,18 @@ pub struct Configs {
 /// What this process remembers of a Canary between decisions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Memory {
-    /// When the last round of questions was decided upon.
+    /// When the last round of questions was decided upon; the next one is due an interval later.
     pub asked: Option<Timestamp>,
+    /// When a weight was last moved during promotion.
+    pub moved: Option<Timestamp>,
     /// The last trouble told in an event, and when.
     pub told: Option<(String, Timestamp)>,
     /// The suspension was told.
     pub suspended: bool,
-    /// When the weights were last moved by us in this process.
-    pub moved: Option<Timestamp>,
     /// Alerts that are sent once per wait, and were: by their text.
     pub alerted: Vec<String>,
-    /// Warnings about what the provider cannot do were given for this revision.
+    /// The revision for which warnings about what cannot be done were given.
     pub warned: Option<String>,
+    /// The phase in which the deletion was noticed; events tell it.
+    pub left: Option<Phase>,
 }

@@ -24,7 +24,7 @@ pub enum Next {
     Ask {
         /// Events that precede the questions.
         announce: Vec<Event>,
-        /// What to ask, in this order; stop at the first whose answer ends the sequence is not needed: the decision asks one at a time where order matters.
+        /// What to ask. Where an answer may make the next question needless, the decision asks one at a time.
         questions: Vec<Question>,
     },
     /// Do this.

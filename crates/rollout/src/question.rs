@@ -3,6 +3,7 @@
 //! Questions are asked in the order in which they are returned; the decision is then taken again with the answers. Within one round the same question is
 //! never asked twice.
 
+use crate::plan::Event;
 use api::{CanaryStatus, Phase};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -55,7 +56,7 @@ pub struct Payload {
 impl Payload {
     /// The payload for a status, with another phase.
     pub fn of(status: &CanaryStatus, phase: Phase) -> Self {
-        Self { phase, applied: status.last_applied_spec.clone(), tracked: status.tracked_configs.clone() }
+        Self { phase, applied: status.last_applied_spec.clone().unwrap_or_default(), tracked: status.tracked_configs.clone() }
     }
 }
 
@@ -86,7 +87,7 @@ pub enum MetricTrouble {
 pub struct Answers {
     given: Vec<(Question, Answer)>,
     /// Events that were told before the questions were asked; the decision leaves them out.
-    pub announced: usize,
+    pub announced: Vec<Event>,
 }
 
 impl Answers {

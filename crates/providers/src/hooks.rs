@@ -1,0 +1,1 @@
+//! Webhooks: what is sent, and what an answer means.

@@ -1,0 +1,80 @@
+//! Is the target another revision than the one last seen, or last promoted?
+//!
+//! Source: workloads notes, sections 7.4, 10.1 and 10.6.
+
+use crate::observation::{Observation, Revision};
+use crate::status;
+use api::{CanaryStatus, Phase};
+
+/// What the target is to the status.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Change {
+    /// What was last seen, or what was promoted.
+    None,
+    /// The same, but stored by an older formula: the status only has to be rewritten.
+    Rebaseline(Box<CanaryStatus>),
+    /// Another revision, or other configs.
+    New,
+}
+
+/// Compares the target and its configs with the status. What cannot be read counts as unchanged: whoever asks has dealt with that before.
+pub(crate) fn change(seen: &Observation) -> Change {
+    let Ok(target) = &seen.target else { return Change::None };
+    let status = &seen.status;
+    let Some(applied) = status.last_applied_spec.as_deref().filter(|applied| !applied.is_empty()) else { return Change::New };
+    let promoted = status.last_promoted_spec.as_deref().unwrap_or_default();
+    let revision = &target.revision;
+    if !revision.comparable {
+        let settled = matches!(status.phase, Phase::Initialized | Phase::Succeeded);
+        return if settled && revision.same_images { adopt(seen) } else { Change::New };
+    }
+    if !is(revision, promoted) && !is(revision, applied) {
+        return Change::New;
+    }
+    let mut rebased = status.clone();
+    if is(revision, applied) {
+        rebased.last_applied_spec = Some(revision.hash.clone());
+    }
+    if is(revision, promoted) {
+        rebased.last_promoted_spec = Some(revision.hash.clone());
+    }
+    if configs_changed(seen, &mut rebased) {
+        return Change::New;
+    }
+    if rebased == *status { Change::None } else { Change::Rebaseline(Box::new(rebased)) }
+}
+
+/// The hash of the target now, if it can be read.
+pub(crate) fn hash(seen: &Observation) -> Option<&str> {
+    seen.target.as_ref().ok().map(|target| target.revision.hash.as_str())
+}
+
+/// Whether the revision is the stored one, by any generation of the formula.
+fn is(revision: &Revision, stored: &str) -> bool {
+    !stored.is_empty() && (revision.hash == stored || revision.older.iter().any(|older| older == stored))
+}
+
+/// Takes over what is there without a rollout.
+fn adopt(seen: &Observation) -> Change {
+    let mut rebased = seen.status.clone();
+    status::current(seen, &mut rebased);
+    rebased.last_promoted_spec.clone_from(&rebased.last_applied_spec);
+    if rebased == seen.status { Change::None } else { Change::Rebaseline(Box::new(rebased)) }
+}
+
+/// Whether the tracked configs differ; where a checksum is stored by the reference's formula, it is replaced in `rebased` instead.
+fn configs_changed(seen: &Observation, rebased: &mut CanaryStatus) -> bool {
+    let Ok(Some(configs)) = &seen.configs else { return false };
+    let Some(stored) = rebased.tracked_configs.as_mut() else { return !configs.checksums.is_empty() };
+    if stored.len() != configs.checksums.len() {
+        return true;
+    }
+    for (key, checksum) in &configs.checksums {
+        match stored.get_mut(key) {
+            Some(known) if known == checksum => {}
+            Some(known) if configs.legacy.get(key) == Some(known) => known.clone_from(checksum),
+            _ => return true,
+        }
+    }
+    false
+}

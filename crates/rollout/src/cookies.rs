@@ -1,0 +1,60 @@
+//! Cookies of session affinity: they live in the status and follow the weight.
+//!
+//! The canary's cookie is made when the canary first gets traffic and lives until it has none; then it becomes the previous one, which routers take back
+//! from clients. The primary's cookie is made once per name. Values follow from the Canary, the revision and the previous cookie, so that a decision that is
+//! taken again (after a crash or a conflict) makes the same ones; a new run makes new ones.
+//! Source: controller notes, section 14 and Q18, Q19; API notes Q15.
+
+use crate::routes::{Abilities, Affinity, AffinityAbility, Weight};
+use api::{CanaryStatus, Rollout};
+
+/// Moves the cookies in the status along with the canary's weight, and says what routers need of them. `None` where the Canary has no session affinity by
+/// cookies of ours.
+pub(crate) fn follow(rollout: &Rollout, abilities: &Abilities, status: &mut CanaryStatus, canary: Weight) -> Option<Affinity> {
+    let affinity = rollout.analysis.session_affinity.as_ref()?;
+    if abilities.affinity == AffinityAbility::None {
+        return None;
+    }
+    if canary.is_zero() {
+        if let Some(cookie) = status.session_affinity_cookie.take() {
+            status.previous_session_affinity_cookie = Some(cookie);
+        }
+        return Some(Affinity { expired: status.previous_session_affinity_cookie.clone(), ..Affinity::default() });
+    }
+    let seed = |name: &str, status: &CanaryStatus| {
+        let revision = status.last_applied_spec.as_deref().unwrap_or_default();
+        let previous = status.previous_session_affinity_cookie.as_deref().unwrap_or_default();
+        format!("{}|{revision}|{previous}|{name}", rollout.uid)
+    };
+    let canary_cookie = keep_or_make(status.session_affinity_cookie.as_deref(), &affinity.cookie_name, &seed(&affinity.cookie_name, status));
+    status.session_affinity_cookie = Some(canary_cookie);
+    let primary_name = affinity.primary_cookie_name.as_deref().filter(|name| !name.is_empty() && abilities.affinity == AffinityAbility::Both);
+    status.primary_session_affinity_cookie =
+        primary_name.map(|name| keep_or_make(status.primary_session_affinity_cookie.as_deref(), name, &seed(name, status)));
+    Some(Affinity { canary: status.session_affinity_cookie.clone(), primary: status.primary_session_affinity_cookie.clone(), expired: None })
+}
+
+/// The stored cookie while it has the configured name, else a new one: `name=` and ten letters.
+fn keep_or_make(stored: Option<&str>, name: &str, seed: &str) -> String {
+    match stored {
+        Some(cookie) if cookie.split_once('=').is_some_and(|(stored_name, value)| stored_name == name && !value.is_empty()) => cookie.to_owned(),
+        _ => format!("{name}={}", letters(seed)),
+    }
+}
+
+/// Ten letters `a-zA-Z` that follow from the seed (FNV-1a, then splitmix64).
+fn letters(seed: &str) -> String {
+    let mut state = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut next = || {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    };
+    (0..10)
+        .map(|_| {
+            let index = u8::try_from(next() % 52).unwrap_or_default();
+            char::from(if index < 26 { b'a' + index } else { b'A' + (index - 26) })
+        })
+        .collect()
+}

@@ -1,0 +1,244 @@
+//! The whole decision: what must hold in any phase, then the phase's own.
+//!
+//! Source: controller notes, sections 5.3, 7 and 8.
+
+use crate::change::{self, Change};
+use crate::observation::Observation;
+use crate::plan::{Action, Decision, EventKind, Reason};
+use crate::question::{Answer, Question};
+use crate::routes::{Routes, Weight};
+use crate::script::{End, Flow, Script};
+use crate::{finish, idle, round, status, strategy, terminate};
+use api::{Phase, Rollout, Severity, Strategy};
+
+/// Decides what to do about one Canary. Pure: the same rollout and observation give the same decision.
+pub fn decide(rollout: &Rollout, seen: &Observation) -> Decision {
+    let mut script = Script::new(rollout, seen);
+    let end = match flow(&mut script) {
+        Ok(end) | Err(end) => end,
+    };
+    script.decision(end)
+}
+
+fn flow(script: &mut Script<'_>) -> Flow<Box<End>> {
+    let (rollout, seen) = (script.rollout, script.seen);
+    if seen.object.finalizer && !rollout.revert_on_deletion {
+        script.act(Action::Log(format!("{} opting out, deleting finalizers", rollout.full_name())));
+        script.act(Action::RemoveFinalizer);
+        return Ok(script.end(Reason::Stepped, Some(seen.now)));
+    }
+    if seen.object.deleting {
+        return if seen.object.finalizer { terminate::decide(script) } else { Ok(script.end(Reason::Terminating, None)) };
+    }
+    if let Some(unusable) = &seen.unusable {
+        return Ok(unusable_spec(script, &unusable.reason, &unusable.message));
+    }
+    if rollout.suspended {
+        return Ok(suspended(script));
+    }
+    script.memory.suspended = false;
+    if rollout.revert_on_deletion && !seen.object.finalizer {
+        script.upkeep.push(Action::AddFinalizer);
+    }
+    if seen.status.phase == Phase::Unset && seen.status.conditions.is_empty() {
+        status::begin(rollout, seen, &mut script.status);
+        script.record();
+        return Ok(script.done(Reason::Stepped, Some(seen.now)));
+    }
+    if let Err(trouble) = &seen.target {
+        return Ok(script.halt("TargetUnusable", &trouble.message));
+    }
+    if initialising(seen.status.phase) { initialise(script) } else { carry_on(script) }
+}
+
+fn initialising(phase: Phase) -> bool {
+    matches!(phase, Phase::Unset | Phase::Initializing)
+}
+
+/// The spec cannot be used: said once, and nothing is touched.
+fn unusable_spec(script: &mut Script<'_>, reason: &str, message: &str) -> Box<End> {
+    if script.memory.told.as_ref().is_none_or(|(told, _)| told != message) {
+        script.warn(message);
+        script.memory.told = Some((message.to_owned(), script.seen.now));
+    }
+    script.record_halt(crate::kstatus::Halt { reason, message });
+    script.end(Reason::Invalid(message.to_owned()), None)
+}
+
+fn suspended(script: &mut Script<'_>) -> Box<End> {
+    if !script.memory.suspended {
+        script.memory.suspended = true;
+        script.normal("skipping canary run as object is suspended");
+    }
+    script.end(Reason::Suspended, None)
+}
+
+/// Creates the primary side; the target is scaled down only when the primary serves (S7 to S16).
+fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
+    let (rollout, seen) = (script.rollout, script.seen);
+    let analysed = !rollout.skip_analysis;
+    script.upkeep.push(Action::EnsureServices);
+    if seen.abilities.routes_first {
+        script.upkeep.push(Action::Route(Routes::to_primary()));
+    }
+    if analysed && seen.memory.asked.is_none_or(|asked| script.later(asked) <= seen.now) {
+        script.memory.asked = Some(seen.now);
+        match script.ask(Question::Providers)? {
+            Answer::Providers(Err(reason)) => script.emit(EventKind::Error, format!("Error checking metric providers: {reason}")),
+            _ => script.normal("all the metrics providers are available!"),
+        }
+    }
+    script.upkeep.push(Action::EnsurePrimary);
+    if let Err(trouble) = &seen.configs {
+        return Ok(script.halt("ConfigsUnreadable", &trouble.message));
+    }
+    if analysed {
+        if let Err(trouble) = &seen.primary.readiness {
+            return Ok(script.wait_for_readiness(&trouble.message));
+        }
+    }
+    if seen.primary.exists && !seen.primary.current {
+        // The target changed after the primary was copied from it: nothing was promoted yet, so the copy is made again.
+        let revision = change::hash(seen).unwrap_or_default().to_owned();
+        script.act(Action::Promote { revision });
+        return Ok(script.done(Reason::Stepped, Some(seen.now)));
+    }
+    if rollout.autoscaler.is_some() {
+        script.act(Action::EnsureScaler);
+        script.act(Action::PauseScaler);
+    }
+    script.act(Action::EnsureApex);
+    script.act(Action::Log(format!("Scaling down {} {}", rollout.target.kind, rollout.full_target())));
+    script.act(Action::ScaleDown);
+    script.route(Routes::to_primary());
+    script.sync(Phase::Initialized, 0);
+    script.emit_as(Phase::Initialized, EventKind::Normal, format!("Initialization done! {}", rollout.full_name()));
+    script.alert(Severity::Info, format!("New {} detected, initialization completed.", rollout.target.kind), true);
+    script.memory.asked = None;
+    Ok(script.done(Reason::Stepped, Some(seen.now)))
+}
+
+/// Everything after the initialisation (S7 to S32).
+fn carry_on(script: &mut Script<'_>) -> Flow<Box<End>> {
+    let seen = script.seen;
+    if let Change::Rebaseline(rebased) = change::change(seen) {
+        script.act(Action::Log(format!("Revision of {} is stored by an older formula, the status is rewritten", script.rollout.full_target())));
+        script.act(Action::Record(rebased));
+        return Ok(script.done(Reason::Stepped, Some(seen.now)));
+    }
+    upkeep(script);
+    if let Err(trouble) = &seen.configs {
+        return Ok(script.halt("ConfigsUnreadable", &trouble.message));
+    }
+    match seen.status.phase {
+        Phase::Waiting => idle::start(script),
+        Phase::Progressing | Phase::WaitingPromotion => {
+            primary_ready(script)?;
+            let live = routes(script)?;
+            round::decide(script, &live)
+        }
+        Phase::Promoting | Phase::Finalising => {
+            primary_ready(script)?;
+            let live = routes(script)?;
+            round::canary_ready(script)?;
+            match seen.status.phase {
+                _ if script.rollout.skip_analysis => finish::skip(script),
+                Phase::Promoting => finish::shift(script, &live),
+                _ => finish::scale_down(script),
+            }
+        }
+        _ => idle::decide(script),
+    }
+}
+
+/// What must hold in every phase: nothing is written where it does.
+fn upkeep(script: &mut Script<'_>) {
+    let (rollout, seen) = (script.rollout, script.seen);
+    let routes = Action::Route(upheld(rollout, seen));
+    script.upkeep.push(Action::EnsureServices);
+    if seen.abilities.routes_first {
+        script.upkeep.push(routes.clone());
+    }
+    script.upkeep.push(Action::EnsurePrimary);
+    if rollout.autoscaler.is_some() {
+        script.upkeep.push(Action::EnsureScaler);
+    }
+    script.upkeep.push(Action::EnsureApex);
+    if !seen.abilities.routes_first {
+        script.upkeep.push(routes);
+    }
+}
+
+/// The routes to uphold: in a rollout those that are there, so that a repair keeps the weights; at rest, and where the objects are gone, those that the
+/// status implies.
+fn upheld(rollout: &Rollout, seen: &Observation) -> Routes {
+    let resting = !matches!(
+        seen.status.phase,
+        Phase::Waiting | Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting | Phase::Finalising
+    );
+    match &seen.routes {
+        Ok(live) if !resting => Routes { affinity: None, ..live.clone() },
+        _ => implied(rollout, seen),
+    }
+}
+
+fn implied(rollout: &Rollout, seen: &Observation) -> Routes {
+    let status = &seen.status;
+    let (strategy, iterations) = strategy::effective(rollout, &seen.abilities);
+    let running = matches!(status.phase, Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting);
+    let canary = match strategy {
+        _ if status.phase == Phase::Failed => status.canary_weight,
+        Strategy::Weighted if running => status.canary_weight,
+        Strategy::AbTesting if running && status.iterations > 0 => 100,
+        Strategy::BlueGreen if running && status.iterations > iterations => 100,
+        _ => 0,
+    };
+    let ready = seen.target.as_ref().is_ok_and(|target| target.readiness.is_ok() && !target.scaled_down);
+    let mirrored = strategy == Strategy::BlueGreen
+        && rollout.analysis.mirror
+        && seen.abilities.mirrors
+        && status.phase == Phase::Progressing
+        && (1..=iterations).contains(&status.iterations);
+    Routes { canary: if ready { Weight::clipped(canary) } else { Weight::ZERO }, mirrored: mirrored && ready, affinity: None }
+}
+
+/// The primary must be able to serve. One that will never be ends the rollout: while it is promoted in favour of the canary, before that of the primary.
+fn primary_ready(script: &mut Script<'_>) -> Flow<()> {
+    if script.rollout.skip_analysis {
+        return Ok(());
+    }
+    let Err(trouble) = &script.seen.primary.readiness else { return Ok(()) };
+    if trouble.retriable {
+        return Err(script.wait_for_readiness(&trouble.message));
+    }
+    script.warn(trouble.message.clone());
+    Err(if matches!(script.seen.status.phase, Phase::Promoting | Phase::Finalising) {
+        finish::fail_promotion(script, &trouble.message)
+    } else {
+        finish::roll_back(script, finish::Cause::Primary)
+    })
+}
+
+/// Where traffic goes now.
+fn routes(script: &mut Script<'_>) -> Flow<Routes> {
+    let seen = script.seen;
+    if !seen.abilities.shifts {
+        let live = Routes::weighted(if seen.status.iterations > 0 { Weight::FULL } else { Weight::ZERO });
+        script.note_weights(&live);
+        return Ok(live);
+    }
+    match &seen.routes {
+        Ok(live) => {
+            script.note_weights(live);
+            Ok(live.clone())
+        }
+        Err(trouble) => Err(script.halt("RoutesUnreadable", &trouble.message)),
+    }
+}
+
+/// What the shell does when an action failed: the text is told once, and written into the conditions.
+pub fn decide_failed(rollout: &Rollout, seen: &Observation, message: &str) -> Decision {
+    let mut script = Script::new(rollout, seen);
+    let end = script.halt("ActionFailed", message);
+    script.decision(end)
+}

@@ -1,0 +1,200 @@
+//! How rollouts end: promotion, rollback, failed promotion, skipped analysis.
+//!
+//! An outcome is recorded first, with the note that it is still to be announced; the announcement (post-rollout hooks, closing event, alert) is a decision
+//! of its own (`idle`), so that a crash in between loses none of it.
+//! Source: controller notes, sections 9.6, 9.7 and 10.
+
+use crate::plan::{Action, EventKind, Outcome, Reason};
+use crate::routes::{Routes, Weight};
+use crate::script::{End, Flow, Script};
+use api::{Phase, Severity};
+use std::fmt;
+
+/// Why a canary is given up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Too many failed checks.
+    Threshold,
+    /// It never became ready: the text of the event.
+    Deadline(String),
+    /// The primary cannot serve any more.
+    Primary,
+    /// A rollback hook said so.
+    Hook,
+}
+
+/// An outcome whose post-rollout hooks, closing event and alert are still to be sent; stored in the status as `Outcome Phase`, the phase being that in
+/// which the end was decided (events after a rollback still tell it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unannounced {
+    pub(crate) ending: Ending,
+    pub(crate) from: Phase,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    Promoted,
+    Skipped,
+    RolledBack,
+}
+
+impl Unannounced {
+    /// Reads what [`fmt::Display`] wrote.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (ending, phase) = text.split_once(' ').unwrap_or((text, ""));
+        let ending = match ending {
+            "Promoted" => Ending::Promoted,
+            "Skipped" => Ending::Skipped,
+            "RolledBack" => Ending::RolledBack,
+            _ => return None,
+        };
+        Some(Self { ending, from: Phase::from_text(phase) })
+    }
+}
+
+impl fmt::Display for Unannounced {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} {}", self.ending, self.from)
+    }
+}
+
+/// Phase Promoting: the primary runs the new template; traffic goes back to it, at once or step by step.
+pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
+    let rollout = script.rollout;
+    let now = script.seen.now;
+    if rollout.autoscaler.is_some() {
+        script.act(Action::UpdateScaler);
+    }
+    if !script.seen.abilities.shifts {
+        script.enter(Phase::Finalising, 0);
+        return Ok(script.done(Reason::Stepped, Some(now)));
+    }
+    let step = rollout.analysis.step_weight_promotion;
+    if step <= 0 {
+        script.route(Routes::to_primary());
+        script.enter(Phase::Finalising, 0);
+        script.normal("Routing all traffic to primary");
+        return Ok(settle(script));
+    }
+    if live.canary.is_zero() {
+        script.enter(Phase::Finalising, 0);
+        return Ok(settle(script));
+    }
+    if let Some(due) = script.seen.memory.moved.map(|moved| script.later(moved)).filter(|due| *due > now) {
+        return Ok(script.done(Reason::Interval, Some(due)));
+    }
+    let next = Weight::clipped(live.canary.percent() - step);
+    script.route(Routes::weighted(next));
+    script.memory.moved = Some(now);
+    if next.is_zero() {
+        script.enter(Phase::Finalising, 0);
+    } else {
+        script.status.canary_weight = next.percent();
+        script.touch();
+        script.record();
+    }
+    script.normal(format!("Advance {} primary weight {}", rollout.full_name(), next.rest()));
+    let wake = script.later(now);
+    Ok(script.done(Reason::Stepped, Some(wake)))
+}
+
+/// Proxies need time to notice that the canary has lost its traffic, before it is scaled down.
+fn settle(script: &mut Script<'_>) -> Box<End> {
+    let now = script.seen.now;
+    script.memory.moved = Some(now);
+    let wake = script.later(now);
+    script.done(Reason::Stepped, Some(wake))
+}
+
+/// Phase Finalising: an interval after the traffic went back, the canary is scaled down.
+pub(crate) fn scale_down(script: &mut Script<'_>) -> Flow<Box<End>> {
+    let now = script.seen.now;
+    let since = script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|_| script.seen.abilities.shifts);
+    if let Some(due) = since.map(|since| script.later(since)).filter(|due| *due > now) {
+        script.refresh_conditions();
+        return Ok(script.done(Reason::Interval, Some(due)));
+    }
+    rest(script);
+    script.status.unannounced = Some(unannounced(script, Ending::Promoted));
+    script.enter(Phase::Succeeded, 0);
+    script.count(Outcome::Succeeded);
+    Ok(over(script, Reason::Finished))
+}
+
+/// Promotion without analysis: all in one go, as users of `skipAnalysis` expect.
+pub(crate) fn skip(script: &mut Script<'_>) -> Flow<Box<End>> {
+    let rollout = script.rollout;
+    let revision = script.seen.status.last_applied_spec.clone().unwrap_or_default();
+    script.route(Routes::to_primary());
+    script.normal(format!("Copying {} template spec to {}.{}", rollout.full_target(), rollout.primary, rollout.namespace));
+    script.act(Action::Promote { revision });
+    if rollout.autoscaler.is_some() {
+        script.act(Action::UpdateScaler);
+    }
+    rest(script);
+    script.status.unannounced = Some(unannounced(script, Ending::Skipped));
+    script.enter(Phase::Succeeded, 0);
+    script.count(Outcome::Skipped);
+    Ok(over(script, Reason::Finished))
+}
+
+/// The canary is given up: traffic to the primary, target to zero.
+pub(crate) fn roll_back(script: &mut Script<'_>, cause: Cause) -> Box<End> {
+    let rollout = script.rollout;
+    let name = rollout.full_name();
+    let failed = script.seen.status.failed_checks;
+    if failed >= rollout.threshold {
+        script.warn(format!("Rolling back {name} failed checks threshold reached {failed}"));
+        script.alert(Severity::Error, format!("Failed checks threshold reached {failed}"), false);
+    }
+    if let Cause::Deadline(reason) = &cause {
+        script.warn(format!("Rolling back {name} progress deadline exceeded {reason}"));
+        script.alert(Severity::Error, format!("Progress deadline exceeded {reason}"), false);
+    }
+    script.route(Routes::to_primary());
+    script.emit_as(Phase::Failed, EventKind::Warning, format!("Canary failed! Scaling down {name}"));
+    rest(script);
+    script.status.unannounced = (rollout.hooks(api::HookType::PostRollout).next().is_some()).then(|| unannounced(script, Ending::RolledBack));
+    script.sync(Phase::Failed, 0);
+    script.count(Outcome::Failed);
+    over(script, Reason::RolledBack(format!("{cause:?}")))
+}
+
+/// The primary broke while it was promoted: traffic goes to the canary, which runs the revision that passed.
+pub(crate) fn fail_promotion(script: &mut Script<'_>, reason: &str) -> Box<End> {
+    let rollout = script.rollout;
+    let text = format!("Promotion of {} failed, primary not ready: {reason}", rollout.full_target());
+    let scaled_down = script.seen.target.as_ref().is_ok_and(|target| target.scaled_down);
+    let canary_serves = script.seen.target.as_ref().is_ok_and(|target| target.readiness.is_ok()) && !scaled_down;
+    if !canary_serves {
+        // Neither side is ready: moving traffic would only spread the outage.
+        return script.halt("PrimaryNotReady", &text);
+    }
+    script.warn(text);
+    script.alert(Severity::Error, format!("Promotion failed, primary not ready: {reason}"), false);
+    script.route(Routes::weighted(Weight::FULL));
+    script.status.unannounced = (rollout.hooks(api::HookType::PostRollout).next().is_some()).then(|| unannounced(script, Ending::RolledBack));
+    script.sync(Phase::Failed, 100);
+    script.count(Outcome::Failed);
+    over(script, Reason::RolledBack("promotion failed".to_owned()))
+}
+
+/// The target's autoscaler and the target itself come to rest.
+fn rest(script: &mut Script<'_>) {
+    if script.rollout.autoscaler.is_some() {
+        script.act(Action::PauseScaler);
+    }
+    script.act(Action::ScaleDown);
+}
+
+fn unannounced(script: &Script<'_>, ending: Ending) -> String {
+    Unannounced { ending, from: script.seen.status.phase }.to_string()
+}
+
+fn over(script: &mut Script<'_>, why: Reason) -> Box<End> {
+    script.memory.asked = None;
+    script.memory.moved = None;
+    script.memory.alerted.clear();
+    script.done(why, Some(script.seen.now))
+}

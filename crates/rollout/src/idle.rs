@@ -1,0 +1,158 @@
+//! Between rollouts: announce the last outcome, look for a new revision, ask the gate.
+//!
+//! Source: controller notes, 7.2, 7.3, 11.3 and 11.7.
+
+use crate::change::{self, Change};
+use crate::finish::{Ending, Unannounced};
+use crate::plan::{Action, EventKind, Reason};
+use crate::routes::Routes;
+use crate::script::{End, Flow, Script};
+use crate::{round, status, strategy};
+use api::{HookType, Phase, Severity, Strategy};
+
+/// Phases Initialized, Succeeded, Failed, and any that this program does not know.
+pub(crate) fn decide(script: &mut Script<'_>) -> Flow<Box<End>> {
+    if let Some(pending) = script.seen.status.unannounced.as_deref() {
+        let pending = Unannounced::parse(pending);
+        return announce(script, pending);
+    }
+    match change::change(script.seen) {
+        Change::New => start(script),
+        _ => Ok(rest(script)),
+    }
+}
+
+/// Nothing to start. After a failure the status follows the target, so that going back to the promoted revision and then trying the failed one again is a
+/// change (a change that starts a rollout must not be swallowed by this, so it is looked for first).
+fn rest(script: &mut Script<'_>) -> Box<End> {
+    if script.seen.status.phase == Phase::Failed {
+        status::current(script.seen, &mut script.status);
+    }
+    script.refresh_conditions();
+    script.done(Reason::Idle, None)
+}
+
+/// What is to be told of the last rollout: its post-rollout hooks, the closing event, the alert.
+fn announce(script: &mut Script<'_>, pending: Option<Unannounced>) -> Flow<Box<End>> {
+    if let Some(Unannounced { ending, from }) = pending {
+        let succeeded = ending != Ending::RolledBack;
+        // After a success events tell the new phase, after a failure that in which it was decided.
+        let told = if succeeded { Phase::Succeeded } else { from };
+        post_rollout(script, if succeeded { Phase::Succeeded } else { Phase::Failed }, told)?;
+        let target = script.rollout.full_target();
+        match ending {
+            Ending::Promoted => {
+                script.emit_as(told, EventKind::Normal, format!("Promotion completed! Scaling down {target}"));
+                script.alert(Severity::Info, "Canary analysis completed successfully, promotion finished.", false);
+            }
+            Ending::Skipped => {
+                script.emit_as(told, EventKind::Normal, format!("Promotion completed! Canary analysis was skipped for {target}"));
+                script.alert(Severity::Info, "Canary analysis was skipped, promotion finished.", false);
+            }
+            Ending::RolledBack => {}
+        }
+    }
+    script.status.unannounced = None;
+    script.record();
+    Ok(script.done(Reason::Finished, Some(script.seen.now)))
+}
+
+/// The first hook that fails ends the sequence; nothing else depends on them.
+fn post_rollout(script: &mut Script<'_>, phase: Phase, told: Phase) -> Flow<()> {
+    for (index, hook) in script.rollout.hooks(HookType::PostRollout) {
+        match strategy::passes(script, index, phase)? {
+            Ok(()) => script.emit_as(told, EventKind::Normal, format!("Post-rollout check {} passed", hook.name)),
+            Err(answer) => {
+                script.emit_as(told, EventKind::Warning, format!("Post-rollout hook {} failed {answer}", hook.name));
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A new revision: the primary must be able to serve meanwhile, and the gate must be open.
+pub(crate) fn start(script: &mut Script<'_>) -> Flow<Box<End>> {
+    let rollout = script.rollout;
+    let seen = script.seen;
+    if let (false, Err(trouble)) = (rollout.skip_analysis, &seen.primary.readiness) {
+        // Never a rollback here: nothing was started, and the change must not be lost.
+        return Ok(script.wait_for_readiness(&trouble.message));
+    }
+    let live = match &seen.routes {
+        Ok(live) => live.clone(),
+        Err(trouble) => return Ok(script.halt("RoutesUnreadable", &trouble.message)),
+    };
+    script.note_weights(&live);
+    let waiting = seen.status.phase == Phase::Waiting;
+    if let Some(due) = seen.memory.asked.filter(|_| waiting).map(|asked| script.later(asked)).filter(|due| *due > seen.now) {
+        return Ok(script.done(Reason::Interval, Some(due)));
+    }
+    if waiting {
+        round::rollback_hooks(script)?;
+    }
+    confirm_rollout(script)?;
+    if !live.canary.is_zero() && seen.abilities.shifts {
+        // The canary got everything when a promotion failed. The primary is ready again, and the canary is about to change.
+        script.route(Routes::to_primary());
+    }
+    if rollout.autoscaler.is_some() {
+        script.act(Action::ResumeScaler);
+    }
+    script.act(Action::ScaleUp);
+    script.sync(Phase::Progressing, 0);
+    script.emit_as(Phase::Progressing, EventKind::Normal, format!("New revision detected! Scaling up {}", rollout.full_target()));
+    script.alert(Severity::Info, "New revision detected, progressing canary analysis.", true);
+    warn_about_limits(script);
+    script.memory.asked = None;
+    script.memory.moved = None;
+    script.memory.alerted.clear();
+    Ok(script.done(Reason::Stepped, Some(seen.now)))
+}
+
+fn confirm_rollout(script: &mut Script<'_>) -> Flow<()> {
+    let rollout = script.rollout;
+    let phase = script.seen.status.phase;
+    for (index, hook) in rollout.hooks(HookType::ConfirmRollout) {
+        if strategy::passes(script, index, phase)?.is_ok() {
+            script.normal(format!("Confirm-rollout check {} passed", hook.name));
+            continue;
+        }
+        if phase != Phase::Waiting {
+            script.enter(Phase::Waiting, 0);
+            script.warn(format!("Halt {} advancement waiting for approval {}", rollout.full_name(), hook.name));
+            if !hook.mute_alert {
+                script.alert(Severity::Warn, "Canary is waiting for approval.", false);
+            }
+        }
+        return Err(strategy::denied(script, &hook.name));
+    }
+    Ok(())
+}
+
+/// What the provider cannot do of what the spec asks for: said once per rollout.
+fn warn_about_limits(script: &mut Script<'_>) {
+    let rollout = script.rollout;
+    if rollout.skip_analysis {
+        return;
+    }
+    let abilities = &script.seen.abilities;
+    let phase = Phase::Progressing;
+    if !abilities.shifts {
+        let provider = &rollout.provider;
+        if !rollout.analysis.matches.is_empty() {
+            script.emit_as(phase, EventKind::Warning, format!("A/B testing is not supported when using the {provider} provider"));
+        }
+        if rollout.analysis.iterations < 1 {
+            script.emit_as(phase, EventKind::Warning, format!("Progressive traffic is not supported when using the {provider} provider"));
+            let (_, iterations) = strategy::effective(rollout, abilities);
+            script.emit_as(phase, EventKind::Warning, format!("Setting canaryAnalysis.iterations: {iterations}"));
+        }
+    } else if rollout.strategy == Strategy::AbTesting && !abilities.matches {
+        let text = format!("A/B testing is not supported when using the {} provider, running blue/green instead", rollout.provider);
+        script.emit_as(phase, EventKind::Warning, text);
+    }
+    for text in &abilities.missing {
+        script.emit_as(phase, EventKind::Warning, text.clone());
+    }
+}
