@@ -9,6 +9,7 @@ use objects::{ObjectRef, Snapshot, Write};
 use rollout::{Abilities, Routes};
 use std::fmt::Debug;
 
+mod affinity;
 pub mod kubernetes;
 
 /// One way of splitting traffic. Pure: live objects in, wanted objects out.
