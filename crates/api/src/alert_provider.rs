@@ -2,6 +2,7 @@
 //!
 //! Source: API notes, section 7.
 
+use crate::crd::parts;
 use crate::meta::{ObjectMeta, SecretReference};
 use crate::wire::wire;
 
@@ -19,10 +20,11 @@ wire! {
     }
 
     /// Receiver and address. With both, the address in the Secret wins over the one given here.
+    #[schemars(extend("anyOf" = parts::address_or_secret()))]
     pub struct AlertProviderSpec {
         /// Kind of the receiver.
         #[serde(rename = "type")]
-        #[schemars(extend("enum" = ["slack", "msteams", "discord", "rocket", "gchat"]))]
+        #[schemars(extend("enum" = parts::ALERT_PROVIDERS))]
         pub kind: String,
         /// Channel that is written to. Default is general.
         pub channel: Option<String>,

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::crd::parts;
 use crate::meta::ObjectMeta;
 use crate::status::CanaryStatus;
 use crate::wire::wire;
@@ -37,18 +38,24 @@ wire! {
     #[schemars(extend("required" = ["targetRef", "analysis"]))]
     pub struct CanarySpec {
         /// Traffic provider of this Canary, such as istio, gatewayapi:v1 or nginx. Default is the operator's.
+        #[schemars(extend("enum" = parts::PROVIDERS))]
         pub provider: Option<String>,
         /// Address of the Prometheus server for the built-in metrics and inline queries of this Canary.
         pub metrics_server: Option<String>,
         /// The workload whose new revisions are rolled out.
+        #[schemars(transform = parts::target_kinds)]
         pub target_ref: LocalObjectReference,
         /// The HorizontalPodAutoscaler or ScaledObject of the workload.
+        #[schemars(transform = parts::scaler_kinds)]
         pub autoscaler_ref: Option<AutoscalerReference>,
         /// The Ingress of the apex service, for the providers nginx and skipper.
+        #[schemars(transform = parts::ingress_kinds)]
         pub ingress_ref: Option<LocalObjectReference>,
         /// The ApisixRoute of the apex service, for the provider apisix.
+        #[schemars(transform = parts::route_kinds)]
         pub route_ref: Option<LocalObjectReference>,
         /// The Gloo Upstream whose settings the generated Upstreams copy.
+        #[schemars(transform = parts::upstream_kinds)]
         pub upstream_ref: Option<CrossNamespaceObjectReference>,
         /// How the workload is exposed.
         pub service: CanaryService,
@@ -93,7 +100,10 @@ wire! {
     }
 
     /// Reference to a scaler, and how the primary's copy of it differs.
-    #[schemars(extend("required" = ["apiVersion", "kind", "name"]))]
+    #[schemars(extend(
+        "required" = ["apiVersion", "kind", "name"],
+        "x-kubernetes-validations" = parts::replicas_in_order()
+    ))]
     pub struct AutoscalerReference {
         /// Group and version of the scaler.
         pub api_version: String,

@@ -1,12 +1,13 @@
 //! The kinds of flagger.app/v1beta1 as on the wire, their CRDs, and Rollout: a Canary resolved once.
 //!
 //! Wire types are lenient in what they read and sparse in what they write (`wire.rs`); the values that follow from a
-//! spec alone are functions in [`derived`], the checks that need no cluster are in `validate`, and `crd` turns the
-//! types into the CustomResourceDefinitions. Pure: no I/O, no clock, no `async`.
+//! spec alone are functions in [`derived`], the checks that need no cluster are in `validate`, and [`crd`] turns the
+//! types into the `CustomResourceDefinition`s. Pure: no I/O, no clock, no `async`.
 #![deny(clippy::disallowed_methods)]
 
 mod alert_provider;
 mod canary;
+pub mod crd;
 pub mod derived;
 mod duration;
 mod meta;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::crd::parts;
 use crate::meta::{ObjectMeta, SecretReference};
 use crate::wire::wire;
 
@@ -34,7 +35,7 @@ wire! {
     pub struct MetricTemplateProvider {
         /// Kind of the source.
         #[serde(rename = "type")]
-        #[schemars(extend("enum" = crate::metric_template::PROVIDERS))]
+        #[schemars(extend("enum" = parts::METRIC_PROVIDERS))]
         pub kind: String,
         /// Address of the source.
         pub address: Option<String>,
@@ -48,18 +49,3 @@ wire! {
         pub insecure_skip_verify: bool,
     }
 }
-
-/// Sources that the schema allows.
-pub(crate) const PROVIDERS: [&str; 11] = [
-    "prometheus",
-    "influxdb",
-    "datadog",
-    "externalmetrics",
-    "stackdriver",
-    "cloudwatch",
-    "newrelic",
-    "graphite",
-    "dynatrace",
-    "keptn",
-    "splunk",
-];

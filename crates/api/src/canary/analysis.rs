@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::canary::istio::HttpMatchRequest;
+use crate::crd::parts;
 use crate::meta::NamespacedReference;
 use crate::wire::{text_enum, wire};
 
@@ -15,8 +16,10 @@ pub type AlertProviderRef = NamespacedReference;
 
 wire! {
     /// How a new revision is judged. Numbers that are absent are 0, which has the same meaning in all of them.
+    #[schemars(extend("oneOf" = parts::kinds_of_analysis()))]
     pub struct CanaryAnalysis {
         /// Time between two rounds of checks.
+        #[schemars(regex(pattern = parts::DURATION))]
         pub interval: String,
         /// Number of failed rounds that ends the rollout.
         #[schemars(with = "f64")]
@@ -49,6 +52,7 @@ wire! {
         pub canary_ready_threshold: Option<i64>,
         /// Conditions of A/B testing: requests that go to the new revision.
         #[serde(rename = "match")]
+        #[schemars(transform = parts::analysis_match)]
         pub matches: Vec<HttpMatchRequest>,
         /// Metrics that are checked in each round.
         pub metrics: Vec<CanaryMetric>,
@@ -61,14 +65,14 @@ wire! {
     }
 
     /// Cookies that keep users on the side that they saw first.
-    #[schemars(extend("required" = ["cookieName"]))]
+    #[schemars(extend("required" = ["cookieName"], "x-kubernetes-validations" = parts::cookies_differ()))]
     pub struct SessionAffinity {
         /// Name of the cookie for the canary.
         pub cookie_name: String,
         /// Name of the cookie for the primary. Without it, users of the primary are not kept there.
         pub primary_cookie_name: Option<String>,
         /// Seconds that the cookie for the canary lives. Default is one day.
-        #[schemars(with = "f64")]
+        #[schemars(with = "f64", extend("x-server-default" = 86_400))]
         pub max_age: i64,
         /// Attribute Domain of the cookies.
         pub domain: Option<String>,
@@ -91,6 +95,7 @@ wire! {
         /// Name. The built-in ones are request-success-rate and request-duration.
         pub name: String,
         /// Window of the query.
+        #[schemars(regex(pattern = parts::DURATION))]
         pub interval: Option<String>,
         /// Bound of the value if there is no thresholdRange: lower for request-success-rate, upper for all others.
         pub threshold: f64,
@@ -123,6 +128,7 @@ wire! {
         /// Where the request is posted.
         pub url: String,
         /// Time that one attempt may take. Default is 10s.
+        #[schemars(regex(pattern = parts::DURATION))]
         pub timeout: Option<String>,
         /// Further attempts after a failure.
         #[schemars(with = "f64")]

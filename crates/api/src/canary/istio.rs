@@ -89,6 +89,7 @@ wire! {
         /// Origins, literally.
         pub allow_origin: Vec<String>,
         /// Patterns of origins.
+        #[schemars(transform = crate::crd::parts::origins)]
         pub allow_origins: Vec<StringMatch>,
         /// Methods that are allowed.
         pub allow_methods: Vec<String>,

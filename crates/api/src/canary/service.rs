@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::canary::gateway::{MirrorFilter, ParentReference};
 use crate::canary::istio::{CorsPolicy, Headers, HttpMatchRequest, HttpRetry, HttpRewrite};
+use crate::crd::parts;
 use crate::wire::{Wire, or_default, wire};
 
 wire! {
@@ -48,9 +49,11 @@ wire! {
         /// Generate a VirtualService that another one delegates to.
         pub delegation: bool,
         /// Istio TrafficPolicy, copied into both DestinationRules as it is.
+        #[schemars(schema_with = "parts::traffic_policy")]
         pub traffic_policy: Option<Value>,
         /// Conditions on the requests that are routed.
         #[serde(rename = "match")]
+        #[schemars(transform = parts::service_match)]
         pub matches: Vec<HttpMatchRequest>,
         /// How to change the path and the host of requests.
         pub rewrite: Option<HttpRewrite>,
