@@ -10,7 +10,9 @@ use rollout::{Abilities, Routes};
 use std::fmt::Debug;
 
 mod affinity;
+pub mod gateway;
 pub mod kubernetes;
+pub mod nginx;
 
 /// One way of splitting traffic. Pure: live objects in, wanted objects out.
 pub trait Router: Debug + Sync {
@@ -57,7 +59,7 @@ impl RouterError {
 }
 
 /// Every router, in the order in which they are asked.
-pub static ROUTERS: &[&dyn Router] = &[&kubernetes::Kubernetes];
+pub static ROUTERS: &[&dyn Router] = &[&gateway::V1BETA1, &gateway::V1, &kubernetes::Kubernetes, &nginx::Nginx];
 
 /// The router for an effective provider string; `None` while there is none for it.
 pub fn router(provider: &str) -> Option<&'static dyn Router> {
