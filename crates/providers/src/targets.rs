@@ -7,6 +7,13 @@ use rollout::{Configs, Primary, Target as Seen, Trouble};
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+mod configs;
+pub mod deployment;
+mod ports;
+mod readiness;
+mod selectors;
+mod workload;
+
 /// What a rendering needs from outside besides the objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fresh {
@@ -97,7 +104,7 @@ impl From<TargetError> for Trouble {
 }
 
 /// Every kind of target, in the order in which they are asked.
-pub static TARGETS: &[&dyn Target] = &[];
+pub static TARGETS: &[&dyn Target] = &[&deployment::Deployment];
 
 /// The target for a reference; `None` where there is none for it.
 pub fn target(api_version: &str, kind: &str) -> Option<&'static dyn Target> {
