@@ -6,6 +6,8 @@ use api::{AutoscalerReference, Rollout};
 use objects::{ObjectRef, Snapshot, Write};
 use std::fmt::Debug;
 
+pub mod hpa;
+
 /// A kind of autoscaler. Pure: live objects in, wanted objects out.
 pub trait Scaler: Debug + Sync {
     /// `autoscalerRef.kind`.
@@ -39,7 +41,7 @@ pub trait Scaler: Debug + Sync {
 pub struct ScalerError(pub String);
 
 /// Every kind of autoscaler.
-pub static SCALERS: &[&dyn Scaler] = &[];
+pub static SCALERS: &[&dyn Scaler] = &[&hpa::HorizontalPodAutoscaler];
 
 /// The scaler for a kind; `None` where there is none for it (then the Canary runs as if it had no autoscaler).
 pub fn scaler(kind: &str) -> Option<&'static dyn Scaler> {
