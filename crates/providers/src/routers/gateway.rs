@@ -189,3 +189,6 @@ fn spec(rollout: &Rollout) -> Value {
     }
     spec
 }
+
+#[cfg(test)]
+mod tests;

@@ -74,7 +74,10 @@ pub(super) fn missing(rollout: &Rollout, version: Version) -> Vec<String> {
     [
         ignored(weight, "analysis.mirrorWeight").map(|text| format!("{text}: all requests are mirrored")),
         ignored(both, "analysis.sessionAffinity").map(|text| format!("{text} together with analysis.match")),
-        only_v1(affinity.is_some_and(|affinity| affinity.primary_cookie_name.is_some()), "primaryCookieName"),
+        only_v1(
+            affinity.is_some_and(|affinity| affinity.primary_cookie_name.is_some()),
+            "analysis.sessionAffinity.primaryCookieName",
+        ),
         only_v1(service.timeout.is_some(), "service.timeout"),
         only_v1(service.backend_timeout.is_some(), "service.backendTimeout"),
         only_v1(service.cors_policy.is_some(), "service.corsPolicy"),
@@ -203,5 +206,111 @@ fn max_age(text: &str) -> Option<i32> {
 fn set_some<T: Into<Value>>(object: &mut Value, key: &str, value: Option<T>) {
     if let Some(value) = value {
         set(object, &[key], value.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rollout;
+
+    fn v1(service: &str) -> Value {
+        Value::Array(filters(&rollout(&format!("service: {service}")), Version::V1))
+    }
+
+    #[test]
+    fn filters_come_in_a_fixed_order() {
+        let service = "{
+            corsPolicy: {allowOrigin: [https://a.example], allowOrigins: [{exact: https://b.example}, {prefix: https://c}],
+                allowMethods: [GET], allowHeaders: [x-a], exposeHeaders: [x-b], allowCredentials: true, maxAge: 90500ms},
+            mirror: [{backendRef: {name: shadow, namespace: test, port: 81}}],
+            rewrite: {uri: /new, authority: new.example, type: ReplacePrefixMatch},
+            headers: {request: {set: {b: '2', a: '1'}, add: {c: '3'}, remove: [z, y]}, response: {remove: [server]}}}";
+        let expected = json!([
+            {"type": "RequestHeaderModifier", "requestHeaderModifier": {
+                "set": [{"name": "a", "value": "1"}, {"name": "b", "value": "2"}],
+                "add": [{"name": "c", "value": "3"}],
+                "remove": ["z", "y"],
+            }},
+            {"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["server"]}},
+            {"type": "URLRewrite", "urlRewrite": {
+                "hostname": "new.example", "path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/new"}}},
+            {"type": "RequestMirror", "requestMirror": {
+                "backendRef": {"group": "", "kind": "Service", "name": "shadow", "namespace": "test", "port": 81}}},
+            {"type": "CORS", "cors": {
+                "allowOrigins": ["https://a.example", "https://b.example"], "allowMethods": ["GET"], "allowHeaders": ["x-a"],
+                "exposeHeaders": ["x-b"], "allowCredentials": true, "maxAge": 90}},
+        ]);
+        assert_eq!(v1(service), expected);
+        let beta = filters(&rollout(&format!("service: {service}")), Version::V1Beta1);
+        assert_eq!(beta.as_slice(), &expected.as_array().unwrap()[..4]);
+    }
+
+    #[test]
+    fn empty_settings_and_unknown_kinds_of_rewriting() {
+        assert_eq!(
+            v1("{headers: {request: {}}}"),
+            json!([{"type": "RequestHeaderModifier", "requestHeaderModifier": {}}])
+        );
+        let full = json!([{"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}}}]);
+        assert_eq!(v1("{rewrite: {uri: /x}}"), full);
+        assert_eq!(v1("{rewrite: {uri: /x, type: Else}}"), full);
+        assert_eq!(v1("{corsPolicy: {allowCredentials: false}}"), json!([{"type": "CORS", "cors": {}}]));
+    }
+
+    #[test]
+    fn timeouts_are_written_as_they_are_and_only_if_set() {
+        let both = rollout("{service: {timeout: 10s, backendTimeout: 5s}}");
+        assert_eq!(timeouts(&both, Version::V1), Some(json!({"request": "10s", "backendRequest": "5s"})));
+        assert_eq!(timeouts(&both, Version::V1Beta1), None);
+        assert_eq!(
+            timeouts(&rollout("{service: {backendTimeout: 5s}}"), Version::V1),
+            Some(json!({"backendRequest": "5s"}))
+        );
+        assert_eq!(timeouts(&rollout(""), Version::V1), None);
+    }
+
+    #[test]
+    fn durations_that_the_server_would_refuse_are_left_out() {
+        for (text, seconds) in
+            [("1d", None), ("", None), ("500ms", None), ("-5s", None), ("1.9s", Some(1)), ("24h", Some(86_400))]
+        {
+            assert_eq!(max_age(text), seconds, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_asked_in_vain_is_told() {
+        let spec = "{
+            service: {timeout: 1s, retries: {attempts: 3}, match: [{uri: {prefix: /}, authority: {exact: a}, sourceLabels: {a: b}}],
+                corsPolicy: {maxAge: 1d, allowOrigins: [{regex: .*}]}},
+            analysis: {mirror: true, mirrorWeight: 20, match: [{headers: {x: {exact: a}}}], sessionAffinity: {cookieName: c, primaryCookieName: p}}}";
+        assert_eq!(
+            missing(&rollout(spec), Version::V1),
+            [
+                "analysis.mirrorWeight is ignored by provider gatewayapi:v1: all requests are mirrored",
+                "analysis.sessionAffinity is ignored by provider gatewayapi:v1 together with analysis.match",
+                "service.retries is ignored by provider gatewayapi:v1",
+                "'corsPolicy.allowOrigins' with prefix or regex is not supported by Gateway API, use 'corsPolicy.allowOrigin' instead",
+                "corsPolicy.maxAge \"1d\" is ignored: it must be a duration of at least one second, such as 24h",
+                "service.match[0].authority is ignored by provider gatewayapi:v1",
+                "service.match[0].sourceLabels is ignored by provider gatewayapi:v1",
+            ]
+        );
+        assert_eq!(
+            missing(&rollout(spec), Version::V1Beta1),
+            [
+                "analysis.mirrorWeight is ignored by provider gatewayapi:v1beta1: all requests are mirrored",
+                "analysis.sessionAffinity is ignored by provider gatewayapi:v1beta1 together with analysis.match",
+                "analysis.sessionAffinity.primaryCookieName is ignored by provider gatewayapi:v1beta1, use gatewayapi:v1",
+                "service.timeout is ignored by provider gatewayapi:v1beta1, use gatewayapi:v1",
+                "service.corsPolicy is ignored by provider gatewayapi:v1beta1, use gatewayapi:v1",
+                "service.retries is ignored by provider gatewayapi:v1beta1",
+                "service.match[0].authority is ignored by provider gatewayapi:v1beta1",
+                "service.match[0].sourceLabels is ignored by provider gatewayapi:v1beta1",
+            ]
+        );
+        let usual = "{service: {match: [{uri: {prefix: /}, name: all}], corsPolicy: {maxAge: 24h}}, analysis: {mirror: true, mirrorWeight: 100}}";
+        assert_eq!(missing(&rollout(usual), Version::V1), [""; 0]);
     }
 }

@@ -72,11 +72,10 @@ impl<'a> Rules<'a> {
         let rules: Vec<&Value> = list(route, "/spec/rules").collect();
         let cookie = |rule: &Value| is_about_cookies(rollout, version, rule);
         let split = |rule: &Value| splits(rollout, rule);
-        let place = rules
-            .iter()
-            .rposition(|rule| split(rule) && !cookie(rule))
-            // Conditions of `service.match` may look like those of our cookies.
-            .or_else(|| rules.iter().rposition(|rule| split(rule)));
+        let place = rules.iter().rposition(|rule| split(rule) && !cookie(rule));
+        // Conditions of `service.match` may look like those of our cookies; but a rule of cookies is never the last.
+        let place =
+            place.or_else(|| rules.len().checked_sub(1).filter(|last| rules.get(*last).copied().is_some_and(split)));
         let Some(place) = place else { return Self::default() };
         let cookies = rules.iter().take(place).copied().filter(|rule| cookie(rule)).collect();
         Self { weighted: rules.get(place).copied(), cookies, rest: rules.iter().skip(place + 1).copied().collect() }
@@ -93,9 +92,9 @@ pub(super) fn backend<'a>(rule: &'a Value, service: &str) -> Option<&'a Value> {
     list(rule, "/backendRefs").find(|backend| text(backend, "/name") == service)
 }
 
+/// Both sides are in it. Whatever else somebody has put there goes with the next repair, the weights stay.
 fn splits(rollout: &Rollout, rule: &Value) -> bool {
-    list(rule, "/backendRefs").count() == 2
-        && [&rollout.primary_service, &rollout.canary_service].into_iter().all(|name| backend(rule, name).is_some())
+    [&rollout.primary_service, &rollout.canary_service].into_iter().all(|name| backend(rule, name).is_some())
 }
 
 /// A rule for clients with one of the cookies: it has a condition on the header `Cookie` by a regular expression that contains the cookie's name.

@@ -173,3 +173,109 @@ fn go_map(conditions: &BTreeMap<String, StringMatch>) -> String {
         conditions.iter().map(|(name, condition)| format!("{name}:{}", go_match(condition))).collect();
     format!("map[{}]", entries.join(" "))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rollout;
+
+    fn service(matches: &str) -> Result<Value, String> {
+        let rollout = rollout(&format!("service: {{match: {matches}}}"));
+        of_service(&rollout).map(|matches| to_json(&matches)).map_err(|error| error.to_string())
+    }
+
+    /// What an A/B test matches, given both lists.
+    fn ab(analysis: &str, service: &str) -> Result<Value, String> {
+        let rollout = rollout(&format!("{{service: {{match: {service}}}, analysis: {{match: {analysis}}}}}"));
+        let analysis = of_analysis(&rollout).map_err(|error| error.to_string())?;
+        let service = or_everything(of_service(&rollout).map_err(|error| error.to_string())?);
+        Ok(to_json(&both(&analysis, &service)))
+    }
+
+    #[test]
+    fn every_kind_of_selector_is_mapped_in_a_stable_order() {
+        let matches = r#"[{uri: {prefix: /a}, method: {exact: GET}, headers: {z: {exact: "1"}, b: {regex: "^x"}}, queryParams: {q: {exact: v}}},
+            {uri: {exact: /b}}, {uri: {regex: "/c.*", prefix: /c}}]"#;
+        assert_eq!(
+            service(matches).unwrap(),
+            json!([
+                {
+                    "path": {"type": "PathPrefix", "value": "/a"},
+                    "method": "GET",
+                    "headers": [{"type": "RegularExpression", "name": "b", "value": "^x"}, {"type": "Exact", "name": "z", "value": "1"}],
+                    "queryParams": [{"type": "Exact", "name": "q", "value": "v"}],
+                },
+                {"path": {"type": "Exact", "value": "/b"}},
+                {"path": {"type": "RegularExpression", "value": "/c.*"}},
+            ])
+        );
+    }
+
+    #[test]
+    fn entries_that_say_nothing_here_are_left_out() {
+        assert_eq!(service("[{sourceLabels: {app: web}}, {uri: {prefix: /a}}]").unwrap().as_array().unwrap().len(), 1);
+        assert_eq!(service("[{gateways: [mesh]}]").unwrap(), json!([]));
+        let everything = to_json(&or_everything(Vec::new()));
+        assert_eq!(everything, json!([{"path": {"type": "PathPrefix", "value": "/"}}]));
+    }
+
+    #[test]
+    fn selectors_that_cannot_be_expressed_are_errors_in_the_words_users_know() {
+        assert_eq!(
+            service("[{uri: {}}]").unwrap_err(),
+            "Gateway API doesn't support the specified path matching selector: &{Exact: Prefix: Suffix: Regex:}\n"
+        );
+        let header = "Gateway API doesn't support the specified header matching selector: ";
+        assert_eq!(
+            service("[{headers: {x-user: {exact: a}, x-canary: {prefix: ins}}}]").unwrap_err(),
+            format!(
+                "{header}map[x-canary:{{Exact: Prefix:ins Suffix: Regex:}} x-user:{{Exact:a Prefix: Suffix: Regex:}}]\n"
+            )
+        );
+        // A method is told as if it were a header.
+        assert_eq!(service("[{method: {prefix: G}}]").unwrap_err(), format!("{header}map[]\n"));
+        assert_eq!(
+            service("[{queryParams: {v: {prefix: a}}}]").unwrap_err(),
+            "Gateway API doesn't support the specified query matching selector: map[v:{Exact: Prefix:a Suffix: Regex:}]\n"
+        );
+    }
+
+    #[test]
+    fn an_ab_test_that_would_catch_everybody_is_an_error() {
+        assert!(ab("[{headers: {x: {suffix: a}}}]", "[]").unwrap_err().contains("header matching selector"));
+        assert_eq!(
+            ab("[{headers: {x: {exact: a}}}, {sourceLabels: {app: web}}]", "[]").unwrap_err(),
+            "Gateway API doesn't support any of the selectors in analysis.match[1], use headers or queryParams"
+        );
+    }
+
+    #[test]
+    fn both_conditions_must_hold() {
+        // Path and method are the service's; each analysis entry meets each service entry.
+        assert_eq!(
+            ab(
+                "[{headers: {x: {exact: a}}}, {queryParams: {q: {exact: v}}}]",
+                "[{uri: {prefix: /a}, method: {exact: GET}}, {uri: {prefix: /b}}]"
+            )
+            .unwrap(),
+            json!([
+                {"path": {"type": "PathPrefix", "value": "/a"}, "headers": [{"type": "Exact", "name": "x", "value": "a"}], "method": "GET"},
+                {"path": {"type": "PathPrefix", "value": "/b"}, "headers": [{"type": "Exact", "name": "x", "value": "a"}]},
+                {"path": {"type": "PathPrefix", "value": "/a"}, "queryParams": [{"type": "Exact", "name": "q", "value": "v"}], "method": "GET"},
+                {"path": {"type": "PathPrefix", "value": "/b"}, "queryParams": [{"type": "Exact", "name": "q", "value": "v"}]},
+            ])
+        );
+        // Headers of the service stay, unless the analysis has one of that name; names of parameters are told apart by case.
+        assert_eq!(
+            ab(
+                "[{headers: {x-user: {exact: me}}, queryParams: {Q: {exact: a}}}]",
+                "[{headers: {X-User: {exact: you}, x-team: {exact: us}}, queryParams: {q: {exact: b}}}]"
+            )
+            .unwrap(),
+            json!([{
+                "headers": [{"type": "Exact", "name": "x-user", "value": "me"}, {"type": "Exact", "name": "x-team", "value": "us"}],
+                "queryParams": [{"type": "Exact", "name": "Q", "value": "a"}, {"type": "Exact", "name": "q", "value": "b"}],
+            }])
+        );
+    }
+}

@@ -207,3 +207,69 @@ const CORS: Shape = Shape::Fields(&[
     whole("exposeHeaders"),
     defaulted("maxAge", || json!(5)),
 ]);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(live: &Value, wanted: &Value) -> Value {
+        settled(live, wanted, &RULE_V1)
+    }
+
+    #[test]
+    fn defaults_are_no_difference_either_way() {
+        let short = json!({
+            "matches": [{"headers": [{"name": "x", "value": "a"}]}],
+            "filters": [{"type": "CORS", "cors": {"allowOrigins": ["*"]}},
+                {"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "other", "port": 80}}}],
+            "backendRefs": [{"name": "cart-primary", "port": 80}],
+        });
+        let long = json!({
+            "matches": [{"path": {"type": "PathPrefix", "value": "/"}, "headers": [{"type": "Exact", "name": "x", "value": "a"}]}],
+            "filters": [{"type": "CORS", "cors": {"allowOrigins": ["*"], "maxAge": 5, "allowCredentials": false}},
+                {"type": "RequestMirror", "requestMirror": {"backendRef": {"group": "", "kind": "Service", "name": "other", "port": 80}}}],
+            "backendRefs": [{"group": "", "kind": "Service", "name": "cart-primary", "port": 80, "weight": 1}],
+        });
+        assert_eq!(rule(&long, &short), long);
+        assert_eq!(rule(&short, &long), short);
+    }
+
+    #[test]
+    fn what_is_not_ours_stays_and_what_is_goes() {
+        let live = json!({
+            "name": "by-hand",
+            "retry": {"attempts": 2},
+            "filters": [{"type": "RequestRedirect", "requestRedirect": {"port": 1}}],
+            "timeouts": {"request": "1s"},
+            "backendRefs": [{"name": "cart-primary", "namespace": "elsewhere", "port": 80, "weight": 3, "unheardOf": true}, {"name": "third"}],
+        });
+        let wanted = json!({"backendRefs": [{"name": "cart-canary", "port": 80}, {"name": "cart-primary", "port": 80, "weight": 90}]});
+        let settled = json!({
+            "name": "by-hand",
+            "retry": {"attempts": 2},
+            "backendRefs": [{"name": "cart-canary", "port": 80}, {"name": "cart-primary", "port": 80, "weight": 90, "unheardOf": true}],
+        });
+        assert_eq!(rule(&live, &wanted), settled);
+        // v1beta1 has no timeouts of ours.
+        assert_eq!(super::settled(&live, &wanted, &RULE_V1BETA1).get("timeouts"), live.get("timeouts"));
+    }
+
+    #[test]
+    fn the_order_of_headers_means_nothing() {
+        let header = |name: &str, value: &str| json!({"type": "Exact", "name": name, "value": value});
+        let live = json!({"matches": [{"headers": [header("b", "1"), header("a", "1")]}]});
+        let wanted = json!({"matches": [{"headers": [header("a", "1"), header("b", "1")]}]});
+        assert_eq!(rule(&live, &wanted), live);
+        let changed = json!({"matches": [{"headers": [header("a", "2"), header("b", "1"), header("c", "1")]}]});
+        let settled = json!({"matches": [{"headers": [header("b", "1"), header("a", "2"), header("c", "1")]}]});
+        assert_eq!(rule(&live, &changed), settled);
+    }
+
+    #[test]
+    fn a_value_that_loses_its_place_in_the_spec_becomes_the_default() {
+        let cors = |max_age: Value| json!({"filters": [{"type": "CORS", "cors": max_age}]});
+        assert_eq!(rule(&cors(json!({"maxAge": 60})), &cors(json!({}))), cors(json!({"maxAge": 5})));
+        let wanted = json!({"matches": [{"path": {"type": "Exact", "value": "/x"}}]});
+        assert_eq!(rule(&json!({"matches": [{"method": "GET"}]}), &wanted), wanted);
+    }
+}
