@@ -146,6 +146,7 @@ struct Structural;
 
 impl Transform for Structural {
     fn transform(&mut self, schema: &mut Schema) {
+        absorb_optional(schema);
         schema.remove("title");
         schema.remove("default");
         if let Some(default) = schema.remove(parts::SERVER_DEFAULT) {
@@ -166,5 +167,17 @@ impl Transform for Structural {
             }
         }
         transform_subschemas(self, schema);
+    }
+}
+
+/// An optional schema with alternatives of its own comes as "this or null": what remains is this, under the description
+/// of the field.
+fn absorb_optional(schema: &mut Schema) {
+    let null = json!({"type": "null"});
+    let Some([inner, other]) = schema.get("anyOf").and_then(Value::as_array).map(Vec::as_slice) else { return };
+    let (Some(inner), true) = (inner.as_object().cloned(), *other == null) else { return };
+    schema.remove("anyOf");
+    for (key, value) in inner {
+        schema.ensure_object().entry(key).or_insert(value);
     }
 }
