@@ -2,7 +2,7 @@
 //!
 //! Reads and writes the HTTPRoute named after the apex, in version v1 or v1beta1 of `gateway.networking.k8s.io`; one implementation for both. The route is
 //! created for the Canary; one that is there already is taken over, but keeps its annotations and every field that is not named here.
-//! Does not create Gateways or ReferenceGrants.
+//! Does not create Gateways or grants for references to other namespaces.
 //! Source: <https://gateway-api.sigs.k8s.io/reference/spec/>
 
 use super::{Router, RouterError};

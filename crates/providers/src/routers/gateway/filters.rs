@@ -21,7 +21,7 @@ pub(super) fn filters(rollout: &Rollout, version: Version) -> Vec<Value> {
         response.map(|response| filter("ResponseHeaderModifier", "responseHeaderModifier", modifier(response))),
         service.rewrite.as_ref().map(|rewrite| filter("URLRewrite", "urlRewrite", url_rewrite(rewrite))),
     ];
-    let mirrors = service.mirror.iter().map(|mirror| request_mirror(backend(&mirror.backend_ref)));
+    let mirrors = service.mirror.iter().map(|mirror| request_mirror(&backend(&mirror.backend_ref)));
     let cors = cors.map(|policy| filter("CORS", "cors", cross_origin(policy)));
     single.into_iter().flatten().chain(mirrors).chain(cors).collect()
 }
@@ -29,7 +29,7 @@ pub(super) fn filters(rollout: &Rollout, version: Version) -> Vec<Value> {
 /// The filter that copies requests to the canary.
 pub(super) fn mirror_to_canary(rollout: &Rollout) -> Value {
     request_mirror(
-        json!({"group": "", "kind": "Service", "name": rollout.canary_service, "port": rollout.service.port}),
+        &json!({"group": "", "kind": "Service", "name": rollout.canary_service, "port": rollout.service.port}),
     )
 }
 
@@ -163,7 +163,7 @@ fn url_rewrite(rewrite: &HttpRewrite) -> Value {
     result
 }
 
-fn request_mirror(backend: Value) -> Value {
+fn request_mirror(backend: &Value) -> Value {
     filter("RequestMirror", "requestMirror", json!({"backendRef": backend}))
 }
 

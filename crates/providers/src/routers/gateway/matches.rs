@@ -97,7 +97,7 @@ impl Match {
         Ok(Self {
             path: entry.uri.as_ref().map(path).transpose()?,
             method: match &entry.method {
-                Some(method) => Some(filled(&method.exact).ok_or_else(headers)?.to_owned()),
+                Some(method) => Some(filled(method.exact.as_ref()).ok_or_else(headers)?.to_owned()),
                 None => None,
             },
             headers: selectors(&entry.headers).ok_or_else(headers)?,
@@ -107,7 +107,7 @@ impl Match {
 
     fn narrowed(&self, special: &Self) -> Self {
         // Header names mean the same in any case, names of query parameters do not.
-        let headers = united(&special.headers, &self.headers, |left, right| left.eq_ignore_ascii_case(right));
+        let headers = united(&special.headers, &self.headers, str::eq_ignore_ascii_case);
         let query = united(&special.query, &self.query, |left, right| left == right);
         Self { path: self.path.clone(), method: self.method.clone(), headers, query }
     }
@@ -136,7 +136,8 @@ impl Selector {
 }
 
 fn path(uri: &StringMatch) -> Result<(&'static str, String), MatchError> {
-    let ways = [("RegularExpression", &uri.regex), ("Exact", &uri.exact), ("PathPrefix", &uri.prefix)];
+    let ways =
+        [("RegularExpression", uri.regex.as_ref()), ("Exact", uri.exact.as_ref()), ("PathPrefix", uri.prefix.as_ref())];
     ways.into_iter()
         .find_map(|(kind, value)| Some((kind, filled(value)?.to_owned())))
         .ok_or_else(|| MatchError::Path(format!("&{}", go_match(uri))))
@@ -145,7 +146,7 @@ fn path(uri: &StringMatch) -> Result<(&'static str, String), MatchError> {
 /// Sorted by name, so that the same spec always yields the same route. `None` if one of them cannot be expressed.
 fn selectors(conditions: &BTreeMap<String, StringMatch>) -> Option<Vec<Selector>> {
     let selector = |(name, condition): (&String, &StringMatch)| {
-        let ways = [("Exact", &condition.exact), ("RegularExpression", &condition.regex)];
+        let ways = [("Exact", condition.exact.as_ref()), ("RegularExpression", condition.regex.as_ref())];
         let (kind, value) = ways.into_iter().find_map(|(kind, value)| Some((kind, filled(value)?)))?;
         Some(Selector { kind, name: name.clone(), value: value.to_owned() })
     };
@@ -157,15 +158,15 @@ fn united(special: &[Selector], general: &[Selector], same: impl Fn(&str, &str) 
     special.iter().chain(general.iter().filter(|selector| !overruled(selector))).cloned().collect()
 }
 
-fn filled(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
+fn filled(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|text| !text.is_empty())
 }
 
 /// A condition as Go prints it with `%+v`: error texts show it so.
 fn go_match(condition: &StringMatch) -> String {
-    let show = |text: &Option<String>| text.clone().unwrap_or_default();
     let StringMatch { exact, prefix, suffix, regex } = condition;
-    format!("{{Exact:{} Prefix:{} Suffix:{} Regex:{}}}", show(exact), show(prefix), show(suffix), show(regex))
+    let [exact, prefix, suffix, regex] = [exact, prefix, suffix, regex].map(|text| text.as_deref().unwrap_or_default());
+    format!("{{Exact:{exact} Prefix:{prefix} Suffix:{suffix} Regex:{regex}}}")
 }
 
 fn go_map(conditions: &BTreeMap<String, StringMatch>) -> String {

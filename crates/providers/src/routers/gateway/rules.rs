@@ -150,7 +150,10 @@ impl Layout<'_> {
     }
 
     fn carried(&self, live: Option<&Value>, wanted: Value) -> Value {
-        live.map_or(wanted.clone(), |live| settled(live, &wanted, self.version.rule()))
+        match live {
+            Some(live) => settled(live, &wanted, self.version.rule()),
+            None => wanted,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Whole HTTPRoutes: as created, step by step, repaired, read back.
+//! The whole HTTPRoute: as created, step by step, repaired, read back.
 
 use super::*;
 use crate::testing::{NAMESPACE, World, owner, rollout, rollout_with, yaml};
