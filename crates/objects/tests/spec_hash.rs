@@ -74,7 +74,7 @@ fn template_p(tag: &str) -> Value {
     })
 }
 
-/// kubeadm's CoreDNS Deployment.
+/// The DNS server's Deployment that kubeadm installs.
 fn template_c(tag: &str, drop: &str, named_probes: bool) -> Value {
     let mut ports = vec![
         json!({"containerPort": 53, "name": "dns", "protocol": "UDP"}),

@@ -15,8 +15,8 @@ use std::fmt::{self, Write};
 pub(super) enum NodeSelector {
     /// Like any map.
     AsIs,
-    /// For DaemonSets: without the key that scales to zero, and never nil, because the reference makes an empty map to take the
-    /// key out of.
+    /// For a DaemonSet: without the key that scales to zero, and never nil, because the reference makes an empty map to take
+    /// the key out of.
     WithoutScaleToZero,
 }
 

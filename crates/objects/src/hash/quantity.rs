@@ -21,7 +21,7 @@ enum Amount {
     /// `value` times ten to the power of `scale`.
     Small { value: i64, scale: i64 },
     /// An integer of any size divided by ten to the power of `scale`.
-    Big { negative: bool, number: Big, scale: u8 },
+    Big { negative: bool, number: Big, scale: i64 },
 }
 
 /// Which family of suffixes the amount was written with. `Debug` is what the dump shows.
@@ -151,12 +151,19 @@ impl<'t> Parts<'t> {
             power = power.checked_add(self.exponent).filter(|power| *power <= MAX_EXPONENT)?;
         }
         number.shift_decimal(power);
-        let mut scale = FINEST;
+        let mut scale = i64::from(FINEST);
+        if number.is_zero() {
+            scale = length(self.fraction) - if binary { 0 } else { i64::from(self.exponent) };
+        }
         if binary && number.exceeds(i64::MAX.unsigned_abs()) {
             (number, scale) = (Big(vec![i64::MAX.unsigned_abs()]), 0);
         }
         let format = if binary && number.is_below_one() { Format::DecimalSI } else { self.format };
-        Some(Quantity { amount: Amount::Big { negative: self.negative, number, scale }, cached: "", format })
+        Some(Quantity {
+            amount: Amount::Big { negative: self.negative && !number.is_zero(), number, scale },
+            cached: "",
+            format,
+        })
     }
 }
 
@@ -250,6 +257,10 @@ impl Big {
             [low, high] => (u128::from(*high) << 64 | u128::from(*low)) > billionths(limit),
             _ => true,
         }
+    }
+
+    fn is_zero(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn is_below_one(&self) -> bool {

@@ -45,7 +45,7 @@ pub(super) enum Kind {
     List(Box<Kind>),
     /// Keys are texts.
     Map(Box<Kind>),
-    /// The node selector of a pod, which has a rule of its own in DaemonSets.
+    /// The node selector of a pod, which has a rule of its own in a DaemonSet.
     NodeSelector,
 }
 

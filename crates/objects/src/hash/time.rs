@@ -40,7 +40,7 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 fn three(text: &str, separator: char) -> Option<(i64, i64, i64)> {
-    let mut numbers = text.splitn(3, separator).map(|part| part.parse::<i64>());
+    let mut numbers = text.splitn(3, separator).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
