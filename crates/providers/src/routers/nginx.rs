@@ -74,7 +74,7 @@ impl Router for Nginx {
             RouterError::new(format!("backend {} not found in ingress {}", rollout.apex, ingresses.apex.name))
         })?;
         let canary = match live.look_or_missing(&ingresses.canary) {
-            None => Some(ingresses.create(rollout, apex, spec, want)),
+            None => Some(ingresses.create(rollout, apex, &spec, want)),
             Some(present) => ingresses.update(rollout, apex, present, spec, want),
         };
         Ok(canary.into_iter().chain(ingresses.mirror(rollout, apex, want.mirrored)).collect())
@@ -110,7 +110,7 @@ impl Ingresses {
         Ok(Self { apex: ingress(name), canary: ingress(&format!("{name}-canary")) })
     }
 
-    fn create(&self, rollout: &Rollout, apex: &Value, spec: Value, want: &Routes) -> Write {
+    fn create(&self, rollout: &Rollout, apex: &Value, spec: &Value, want: &Routes) -> Write {
         let mut object = json!({
             "apiVersion": INGRESS.api_version(),
             "kind": INGRESS.kind,
@@ -136,8 +136,15 @@ impl Ingresses {
         // The reference moves traffic in one request and repairs in another; only the text of the latter has a colon (quirk K2).
         let failure = self.canary_text(if routed { "update error " } else { "update error: " });
         let write = Write::update(self.canary.clone(), present, &wanted, failure)?;
-        let log = format!("Ingress {} updated", self.canary.name);
-        Some(if routed { write } else { write.logging(log) })
+        let unmirrored =
+            annotations.contains_key(MIRRORED_ELSEWHERE) && annotation(present, MIRRORED_ELSEWHERE).is_none();
+        Some(match (unmirrored, routed) {
+            (true, _) => {
+                write.logging(self.apex_text("has a mirror-target of its own, requests are not mirrored to the canary"))
+            }
+            (false, true) => write,
+            (false, false) => write.logging(format!("Ingress {} updated", self.canary.name)),
+        })
     }
 
     /// Sets or removes our annotation on the user's Ingress. One of the user's own stays.
@@ -281,3 +288,6 @@ fn missing(rollout: &Rollout, conditions: &Conditions) -> Vec<String> {
     }
     missing
 }
+
+#[cfg(test)]
+mod tests;

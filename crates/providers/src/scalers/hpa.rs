@@ -20,7 +20,7 @@ static KINDS: &[Access] = &[Access { kind: &HORIZONTAL_POD_AUTOSCALER, verbs: WR
 /// Replicas where `minReplicas` is absent.
 const DEFAULT_MINIMUM: i64 = 1;
 
-/// The HorizontalPodAutoscaler of Kubernetes.
+/// Kubernetes' own autoscaler.
 #[derive(Debug)]
 pub struct HorizontalPodAutoscaler;
 

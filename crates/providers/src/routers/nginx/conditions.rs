@@ -131,8 +131,8 @@ mod tests {
         Conditions::of(&rollout(&format!("analysis: {{iterations: 3, match: {matches}}}")))
     }
 
-    fn header(name: &str, value: Value) -> Option<Header> {
-        Some(Header { name: name.to_owned(), value })
+    fn header(name: &str, value: Value) -> Header {
+        Header { name: name.to_owned(), value }
     }
 
     #[test]
@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(
             conditions("[{headers: {x-canary: {exact: insider}}}, {headers: {cookie: {exact: canary}}}]"),
             Conditions {
-                header: header("x-canary", Value::Exact("insider".to_owned())),
+                header: Some(header("x-canary", Value::Exact("insider".to_owned()))),
                 cookie: Some("canary".to_owned()),
                 ignored: Vec::new(),
             }
@@ -150,10 +150,10 @@ mod tests {
     #[test]
     fn prefixes_and_suffixes_become_anchored_patterns() {
         let pattern = |text: &str| conditions(&format!("[{{headers: {{x-user: {text}}}}}]")).header;
-        assert_eq!(pattern("{regex: 'a.*'}"), header("x-user", Value::Pattern("a.*".to_owned())));
-        assert_eq!(pattern("{prefix: 'a.b'}"), header("x-user", Value::Pattern(r"^a\.b".to_owned())));
-        assert_eq!(pattern("{suffix: '(x)'}"), header("x-user", Value::Pattern(r"\(x\)$".to_owned())));
-        assert_eq!(pattern("{exact: ''}"), header("x-user", Value::Always));
+        assert_eq!(pattern("{regex: 'a.*'}"), Some(header("x-user", Value::Pattern("a.*".to_owned()))));
+        assert_eq!(pattern("{prefix: 'a.b'}"), Some(header("x-user", Value::Pattern(r"^a\.b".to_owned()))));
+        assert_eq!(pattern("{suffix: '(x)'}"), Some(header("x-user", Value::Pattern(r"\(x\)$".to_owned()))));
+        assert_eq!(pattern("{exact: ''}"), Some(header("x-user", Value::Always)));
     }
 
     #[test]
@@ -162,7 +162,7 @@ mod tests {
             "[{headers: {x-b: {exact: one}, x-a: {exact: two}, cookie: {regex: 'no.*'}}, queryParams: {q: {exact: z}}},
               {headers: {x-0: {exact: three}, cookie: {exact: yes}}, sourceLabels: {app: web}}]",
         );
-        assert_eq!(conditions.header, header("x-a", Value::Exact("two".to_owned())));
+        assert_eq!(conditions.header, Some(header("x-a", Value::Exact("two".to_owned()))));
         assert_eq!(conditions.cookie.as_deref(), Some("yes"));
         assert_eq!(conditions.ignored, ["cookie", "header x-b", "queryParams", "header x-0", "sourceLabels"]);
     }
