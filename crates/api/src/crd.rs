@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions of the three kinds, generated from the wire types.
+//! The `CustomResourceDefinition`s of the three kinds, generated from the wire types.
 //!
 //! What a type cannot say by itself stands beside its fields as an attribute, with the pieces from `crd/parts.rs`; here
 //! are the frame, and the rules that make any schema a structural one. The schemas accept and reject what those of the
@@ -18,6 +18,8 @@ use crate::status::CanaryStatus;
 use crate::{GROUP, VERSION};
 
 pub(crate) mod parts;
+#[cfg(test)]
+mod tests;
 
 /// The three definitions, in the order in which they are shipped.
 pub fn all() -> [Value; 3] {
@@ -28,7 +30,7 @@ pub fn all() -> [Value; 3] {
 ///
 /// Differs from the reference's on purpose: `spec` is required (quirk Q1: without it the reference crashes); unknown
 /// fields inside `service.trafficPolicy` are kept (routers notes, I24); equal cookie names and contradicting replica
-/// bounds of a HorizontalPodAutoscaler are refused, which the reference could not run; the status has further fields.
+/// bounds of a `HorizontalPodAutoscaler` are refused, which the reference could not run; the status has further fields.
 pub fn canary() -> Value {
     let names = Names { kind: "Canary", plural: "canaries", singular: "canary" };
     let columns = [
@@ -140,7 +142,8 @@ fn schema_of<T: JsonSchema>() -> Value {
 /// Turns a JSON schema into the form that Kubernetes wants.
 ///
 /// No null types: the API server drops nulls before it validates. No defaults but those that are asked for by
-/// [`parts::SERVER_DEFAULT`], since each of them is written into users' objects. Only formats that the API server knows.
+/// [`parts::SERVER_DEFAULT`], since each of them is written into users' objects. Only formats that the API server
+/// knows.
 #[derive(Debug, Clone)]
 struct Structural;
 

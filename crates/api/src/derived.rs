@@ -119,8 +119,8 @@ pub fn max_weight(analysis: &CanaryAnalysis) -> i64 {
     }
 }
 
-/// What is added to `weight` in the next step, in percent. 0: no progress at all; negative where `stepWeights` descends;
-/// from a weight that is not in the list, all that is left.
+/// What is added to `weight` in the next step, in percent. 0: no progress at all; negative where `stepWeights`
+/// descends; from a weight that is not in the list, all that is left.
 pub fn next_step(analysis: &CanaryAnalysis, weight: i64) -> i64 {
     let steps = &analysis.step_weights;
     let (Some(first), false) = (steps.first(), analysis.step_weight > 0) else {

@@ -3,7 +3,7 @@
 //! Parses and prints exactly as Go's `time` package, including its error texts, which end up in events.
 //! Source: <https://pkg.go.dev/time#ParseDuration>, and vectors taken from a real Go toolchain.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -203,7 +203,9 @@ fn quote(text: &str) -> String {
         match byte {
             b'"' | b'\\' => quoted.extend(['\\', char::from(byte)]),
             b' '..=b'\x7f' => quoted.push(char::from(byte)),
-            _ => quoted.push_str(&format!("\\x{byte:02x}")),
+            _ => {
+                let _ = write!(quoted, "\\x{byte:02x}");
+            }
         }
     }
     quoted.push('"');

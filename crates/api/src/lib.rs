@@ -8,6 +8,7 @@
 mod alert_provider;
 mod canary;
 pub mod crd;
+mod decode;
 pub mod derived;
 mod duration;
 mod meta;
@@ -31,6 +32,7 @@ pub use canary::service::{CanaryService, CustomMetadata, IntOrString, UnmanagedM
 pub use canary::{
     AutoscalerReference, Canary, CanarySpec, CrossNamespaceObjectReference, LocalObjectReference, ScalerReplicas,
 };
+pub use decode::{DecodeError, decode};
 pub use duration::{DurationError, GoDuration};
 pub use meta::{NamespacedReference, ObjectMeta, OwnerReference, SecretReference};
 pub use metric_template::{MetricTemplate, MetricTemplateProvider, MetricTemplateSpec};

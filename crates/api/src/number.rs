@@ -1,7 +1,7 @@
 //! Numbers as Go prints them in events and alerts.
 //!
-//! Source: controller notes, section 20, and vectors taken from a real Go toolchain. (The bound of 1e21 that is sometimes
-//! quoted for `%v` is that of Go's JSON, not of its `fmt`.)
+//! Source: controller notes, section 20, and vectors taken from a real Go toolchain. (The bound of 1e21 that is
+//! sometimes quoted for `%v` is that of Go's JSON, not of its `fmt`.)
 
 /// A number as `%v` shows it: the shortest digits that read back as the same value; with an exponent of at least two
 /// digits when the decimal exponent is not in -4..=5.
@@ -83,7 +83,7 @@ mod tests {
             (0.015, "0.01"),
             (0.045, "0.04"),
             (1_234.565, "1234.57"),
-            (1_000_000_000_000_000.125, "1000000000000000.12"),
+            (1e15 + 0.125, "1000000000000000.12"),
             (1e21, "1000000000000000000000.00"),
             (-0.001, "-0.00"),
             (f64::INFINITY, "+Inf"),

@@ -39,7 +39,7 @@ pub struct CanaryStatus {
     /// Cookie of the primary, as name=value.
     #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]
     pub primary_session_affinity_cookie: Option<String>,
-    /// Checksums of the ConfigMaps and Secrets that the target uses. Present and empty is not absent: tracking is on.
+    /// Checksums of the `ConfigMap`s and Secrets that the target uses. Present and empty is not absent: tracking is on.
     #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]
     pub tracked_configs: Option<BTreeMap<String, String>>,
     /// Hash of the target as last seen.
@@ -134,19 +134,32 @@ wire! {
         /// What was checked, in the order of checking.
         pub checks: Vec<Check>,
     }
+}
 
-    /// One metric in a round of checks.
-    pub struct Check {
-        /// Name of the metric.
-        pub metric: String,
-        /// The value that was measured.
-        pub value: Option<f64>,
-        /// The bound that decided, such as `< 99`.
-        pub bound: Option<String>,
-        /// Passed, Failed, NoValues or Error.
-        pub verdict: Verdict,
-        /// What went wrong.
-        pub message: Option<String>,
+/// One metric in a round of checks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Check {
+    /// Name of the metric.
+    #[serde(deserialize_with = "read")]
+    pub metric: String,
+    /// The value that was measured.
+    #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]
+    pub value: Option<f64>,
+    /// The bound that decided, such as `< 99`.
+    #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]
+    pub bound: Option<String>,
+    /// Passed, Failed, `NoValues` or Error.
+    #[serde(deserialize_with = "read")]
+    pub verdict: Verdict,
+    /// What went wrong.
+    #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]
+    pub message: Option<String>,
+}
+
+impl Wire for Check {
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        or_default(deserializer)
     }
 }
 
@@ -154,13 +167,13 @@ text_enum! {
     /// What came out of checking a metric.
     pub enum Verdict {
         /// The value is within its bounds.
-        #[default]
         Passed = "Passed",
         /// The value is out of its bounds.
         Failed = "Failed",
         /// The source has no value.
         NoValues = "NoValues",
         /// The source could not be asked.
+        #[default]
         Error = "Error",
     }
 }
@@ -207,4 +220,135 @@ fn seconds<S: Serializer>(time: &Option<Timestamp>, serializer: S) -> Result<S::
 
 fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::decode;
+
+    fn time(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn written(status: &CanaryStatus) -> String {
+        serde_json::to_string(status).unwrap()
+    }
+
+    #[test]
+    fn an_empty_status_is_written_as_by_the_reference() {
+        let text = r#"{"phase":"","failedChecks":0,"canaryWeight":0,"iterations":0,"lastTransitionTime":null}"#;
+        assert_eq!(written(&CanaryStatus::default()), text);
+    }
+
+    #[test]
+    fn a_status_is_written_as_by_the_reference_in_whole_seconds() {
+        let status = CanaryStatus {
+            phase: Phase::Progressing,
+            canary_weight: 10,
+            session_affinity_cookie: Some("canary-cookie=LpsIaLdoNZ".to_owned()),
+            tracked_configs: Some(BTreeMap::new()),
+            last_applied_spec: Some("5f56684589".to_owned()),
+            last_transition_time: Some(time("2026-07-01T10:00:30.987654321Z")),
+            conditions: vec![Condition {
+                kind: "Promoted".to_owned(),
+                status: ConditionStatus::Unknown,
+                last_update_time: Some(time("2026-07-01T10:00:00.5Z")),
+                last_transition_time: Some(time("2026-07-01T12:00:00+02:00")),
+                reason: "Progressing".to_owned(),
+                message: "New revision detected, progressing canary analysis.".to_owned(),
+            }],
+            ..CanaryStatus::default()
+        };
+        let expected = json!({
+            "phase": "Progressing",
+            "failedChecks": 0,
+            "canaryWeight": 10,
+            "iterations": 0,
+            "sessionAffinityCookie": "canary-cookie=LpsIaLdoNZ",
+            "trackedConfigs": {},
+            "lastAppliedSpec": "5f56684589",
+            "lastTransitionTime": "2026-07-01T10:00:30Z",
+            "conditions": [{
+                "type": "Promoted",
+                "status": "Unknown",
+                "lastUpdateTime": "2026-07-01T10:00:00Z",
+                "lastTransitionTime": "2026-07-01T10:00:00Z",
+                "reason": "Progressing",
+                "message": "New revision detected, progressing canary analysis.",
+            }],
+        });
+        assert_eq!(written(&status), expected.to_string());
+    }
+
+    #[test]
+    fn further_fields_come_after_those_of_the_reference_and_are_read_back() {
+        let status = CanaryStatus {
+            observed_generation: Some(3),
+            last_checks: Some(LastChecks {
+                time: Some(time("2026-07-01T10:00:00Z")),
+                checks: vec![
+                    Check {
+                        metric: "a".to_owned(),
+                        value: Some(98.5),
+                        bound: Some("< 99".to_owned()),
+                        verdict: Verdict::Failed,
+                        ..Check::default()
+                    },
+                    Check { metric: "b".to_owned(), value: Some(0.0), verdict: Verdict::Passed, ..Check::default() },
+                    Check {
+                        metric: "c".to_owned(),
+                        verdict: Verdict::NoValues,
+                        message: Some("no values found".to_owned()),
+                        ..Check::default()
+                    },
+                ],
+            }),
+            unannounced: Some("Succeeded".to_owned()),
+            ..CanaryStatus::default()
+        };
+        let text = written(&status);
+        let (_, further) = text.split_once(r#""lastTransitionTime":null,"#).unwrap();
+        let expected = json!({
+            "observedGeneration": 3,
+            "lastChecks": {"time": "2026-07-01T10:00:00Z", "checks": [
+                {"metric": "a", "value": 98.5, "bound": "< 99", "verdict": "Failed"},
+                {"metric": "b", "value": 0.0, "verdict": "Passed"},
+                {"metric": "c", "verdict": "NoValues", "message": "no values found"},
+            ]},
+            "unannounced": "Succeeded",
+        });
+        assert_eq!(format!("{{{further}"), expected.to_string());
+        assert_eq!(decode::<CanaryStatus>(serde_json::from_str(&text).unwrap()).unwrap(), status);
+    }
+
+    #[test]
+    fn tracked_configs_may_be_absent_or_empty() {
+        let tracked = |value: Value| decode::<CanaryStatus>(json!({"trackedConfigs": value})).unwrap().tracked_configs;
+        assert_eq!(tracked(json!(null)), None);
+        assert_eq!(tracked(json!({})), Some(BTreeMap::new()));
+    }
+
+    #[test]
+    fn counters_may_be_negative_or_floats_and_phases_unheard_of() {
+        let status: CanaryStatus =
+            decode(json!({"phase": "Sleeping", "iterations": -1, "canaryWeight": 10.0})).unwrap();
+        assert_eq!((status.phase, status.iterations, status.canary_weight), (Phase::Unknown, -1, 10));
+        assert_eq!(decode::<CanaryStatus>(json!({"phase": null})).unwrap().phase, Phase::Unset);
+        for phase in Phase::ALL {
+            assert_eq!(Phase::from_text(phase.as_str()), *phase);
+        }
+    }
+
+    #[test]
+    fn conditions_are_true_false_or_unknown() {
+        let status = |text: &str| decode::<Condition>(json!({"type": "Ready", "status": text})).unwrap().status;
+        assert_eq!(
+            [status("True"), status("False"), status("Unknown"), status("maybe")]
+                .map(|status| status == ConditionStatus::Unknown),
+            [false, false, true, true]
+        );
+    }
 }

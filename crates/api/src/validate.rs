@@ -1,7 +1,7 @@
 //! Checks of a Canary that the schema cannot make, and that need no cluster.
 //!
-//! Run before every decision, not only when a Canary is first seen: a spec that was edited into something forbidden must
-//! not run (quirk Q2). The texts are those of the reference; they are shown as `invalid canary spec: <text>`.
+//! Run before every decision, not only when a Canary is first seen: a spec that was edited into something forbidden
+//! must not run (quirk Q2). The texts are those of the reference; they are shown as `invalid canary spec: <text>`.
 //! Not here: what depends on a provider's abilities, which the provider says itself.
 //! Source: API notes, section 9.1 and quirks Q1, Q28; metrics notes, quirk 20.
 
@@ -66,7 +66,8 @@ fn references_stay_in(own: &str, spec: &CanarySpec) -> Result<(), SpecError> {
         stays_in(own, "gloo upstream", &upstream.name, upstream.namespace.as_deref().unwrap_or(own))?;
     }
     let Some(analysis) = spec.analysis() else { return Ok(()) };
-    let check = |what, reference: &NamespacedReference| stays_in(own, what, &reference.name, reference.namespace_or(own));
+    let check =
+        |what, reference: &NamespacedReference| stays_in(own, what, &reference.name, reference.namespace_or(own));
     for template in analysis.metrics.iter().filter_map(|metric| metric.template_ref.as_ref()) {
         check("metric template", template)?;
     }
@@ -198,7 +199,8 @@ mod tests {
     #[test]
     fn the_two_cookies_have_different_names() {
         let affinity = |value: Value| check(json!({"analysis": {"sessionAffinity": value}}), &Settings::default());
-        let text = "can't use the same cookie name for both primary and cookie name; please update them to be different";
+        let text =
+            "can't use the same cookie name for both primary and cookie name; please update them to be different";
         assert_eq!(affinity(json!({"cookieName": "a", "primaryCookieName": "a"})).as_deref(), Some(text));
         assert_eq!(affinity(json!({})).as_deref(), Some(text));
         assert_eq!(affinity(json!({"cookieName": "a", "primaryCookieName": "b"})), None);

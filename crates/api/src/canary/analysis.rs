@@ -76,13 +76,13 @@ wire! {
         pub max_age: i64,
         /// Attribute Domain of the cookies.
         pub domain: Option<String>,
-        /// Attribute HttpOnly of the cookies.
+        /// Attribute `HttpOnly` of the cookies.
         pub http_only: bool,
         /// Attribute Partitioned of the cookies.
         pub partitioned: bool,
         /// Attribute Path of the cookies.
         pub path: Option<String>,
-        /// Attribute SameSite of the cookies.
+        /// Attribute `SameSite` of the cookies.
         #[schemars(extend("enum" = ["Strict", "Lax", "None"]))]
         pub same_site: Option<String>,
         /// Attribute Secure of the cookies.

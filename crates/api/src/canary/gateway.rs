@@ -14,7 +14,8 @@ use crate::wire::{Wire, is_default, or_default, read, wire};
 pub struct ParentReference {
     /// Group of the parent. Present and empty is the core group, which is not what an absent one means.
     #[serde(skip_serializing_if = "is_default")]
-    #[schemars(length(max = 253), regex(pattern = parts::GROUP), extend("x-server-default" = "gateway.networking.k8s.io"))]
+    #[schemars(length(max = 253), regex(pattern = parts::GROUP))]
+    #[schemars(extend("x-server-default" = "gateway.networking.k8s.io"))]
     pub group: Option<String>,
     /// Kind of the parent.
     #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]

@@ -113,7 +113,7 @@ wire! {
         pub uri: Option<String>,
         /// The new host.
         pub authority: Option<String>,
-        /// ReplacePrefixMatch or ReplaceFullPath (default); Gateway API only.
+        /// `ReplacePrefixMatch` or `ReplaceFullPath` (default); Gateway API only.
         #[serde(rename = "type")]
         pub kind: Option<String>,
     }

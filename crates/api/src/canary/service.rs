@@ -48,7 +48,7 @@ wire! {
         pub hosts: Vec<String>,
         /// Generate a VirtualService that another one delegates to.
         pub delegation: bool,
-        /// Istio TrafficPolicy, copied into both DestinationRules as it is.
+        /// Istio `TrafficPolicy`, copied into both `DestinationRule`s as it is.
         #[schemars(schema_with = "parts::traffic_policy")]
         pub traffic_policy: Option<Value>,
         /// Conditions on the requests that are routed.

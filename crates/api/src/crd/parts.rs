@@ -7,8 +7,8 @@ use schemars::{Schema, json_schema};
 use serde_json::{Map, Value, json};
 
 /// Key under which a field asks for a default that the API server writes into objects. Plain `default`s, which follow
-/// from the types, are dropped. GitOps tools see each of these as a difference, so there must be no others than these
-/// five: group and kind of `gatewayRefs[]` and of `mirror[].backendRef`, and `sessionAffinity.maxAge`.
+/// from the types, are dropped. Tools that sync with Git see each of these as a difference, so there must be no others
+/// than these five: group and kind of `gatewayRefs[]` and of `mirror[].backendRef`, and `sessionAffinity.maxAge`.
 pub(crate) const SERVER_DEFAULT: &str = "x-server-default";
 
 /// Durations of the schema: not anchored at the end, so `1m30s` passes (and so does `10sec`, quirk Q5).
@@ -113,7 +113,7 @@ pub(crate) fn cookies_differ() -> Value {
     }])
 }
 
-/// A HorizontalPodAutoscaler with such bounds is refused by the API server, so the reference could never run it.
+/// A `HorizontalPodAutoscaler` with such bounds is refused by the API server, so the reference could never run it.
 pub(crate) fn replicas_in_order() -> Value {
     json!([{
         "rule": "self.kind != 'HorizontalPodAutoscaler' || !has(self.primaryScalerReplicas) || \
@@ -135,7 +135,7 @@ pub(crate) fn service_needs_port() -> Value {
 pub(crate) fn service_match(schema: &mut Schema) {
     let Some(properties) = schema.pointer_mut("/items/properties").and_then(Value::as_object_mut) else { return };
     for key in ["uri", "scheme", "method", "authority"] {
-        properties.entry(key).and_modify(|text| one_way_or_none(text));
+        properties.entry(key).and_modify(one_way_or_none);
     }
     for key in ["headers", "queryParams", "withoutHeaders"] {
         properties.entry(key).and_modify(|texts| for_each_value(texts, one_way_or_none));

@@ -1,4 +1,4 @@
-//! The CRDs accept, reject, complete and drop what they should; the committed file is the generated one.
+//! Tests: the CRDs accept, reject, complete and drop what they should; the committed file is the generated one.
 //!
 //! A small model of the API server (defaults, validation, pruning) stands in for the real one, which has been asked the
 //! same questions. Rules in CEL are compared as text only. Source: API notes, sections 1 and 8.
@@ -162,15 +162,17 @@ fn hook(fields: Value) -> Value {
     analysis(json!({"webhooks": [hook]}))
 }
 
-fn load_balancer(fields: Value) -> Value {
+fn load_balancer(fields: &Value) -> Value {
     service(json!({"trafficPolicy": {"loadBalancer": fields}}))
 }
 
 #[test]
 fn manifests_are_accepted_and_rejected_as_by_the_reference() {
-    let definition = api::crd::canary();
+    let definition = crate::crd::canary();
     let bare = |analysis: Value| json!({"spec": {"targetRef": target(), "analysis": analysis}});
-    let alert = |severity: &str| analysis(json!({"alerts": [{"name": "a", "severity": severity, "providerRef": {"name": "p"}}]}));
+    let alert = |severity: &str| {
+        analysis(json!({"alerts": [{"name": "a", "severity": severity, "providerRef": {"name": "p"}}]}))
+    };
     let scaler = |kind: &str, replicas: Value| {
         let reference = json!({"apiVersion": "a/v1", "kind": kind, "name": "a", "primaryScalerReplicas": replicas});
         canary(json!({"autoscalerRef": reference}))
@@ -191,7 +193,7 @@ fn manifests_are_accepted_and_rejected_as_by_the_reference() {
         ("hook of no type", hook(json!({"type": ""}))),
         ("alert of no severity", alert("")),
         ("match of no header value", service(json!({"match": [{"headers": {"x": {}}}]}))),
-        ("hash", load_balancer(json!({"consistentHash": {"useSourceIp": true}}))),
+        ("hash", load_balancer(&json!({"consistentHash": {"useSourceIp": true}}))),
         ("query without value", analysis(json!({"match": [{"queryParams": {"x": {}}}]}))),
         ("header by suffix", analysis(json!({"match": [{"headers": {"x": {"suffix": "y"}}}]}))),
         ("nulls", canary(json!({"provider": null, "autoscalerRef": null, "suspend": null}))),
@@ -223,10 +225,10 @@ fn manifests_are_accepted_and_rejected_as_by_the_reference() {
         ("affinity without cookie", analysis(json!({"sessionAffinity": {}}))),
         ("hook of unknown type", hook(json!({"type": "rollouts"}))),
         ("alert of unknown severity", alert("fatal")),
-        ("warm-up alone", load_balancer(json!({"warmupDurationSecs": "10s"}))),
-        ("two algorithms", load_balancer(json!({"simple": "RANDOM", "consistentHash": {"useSourceIp": true}}))),
-        ("two hashes", load_balancer(json!({"consistentHash": {"useSourceIp": true, "httpHeaderName": "x"}}))),
-        ("unknown algorithm", load_balancer(json!({"simple": "FAIR"}))),
+        ("warm-up alone", load_balancer(&json!({"warmupDurationSecs": "10s"}))),
+        ("two algorithms", load_balancer(&json!({"simple": "RANDOM", "consistentHash": {"useSourceIp": true}}))),
+        ("two hashes", load_balancer(&json!({"consistentHash": {"useSourceIp": true, "httpHeaderName": "x"}}))),
+        ("unknown algorithm", load_balancer(&json!({"simple": "FAIR"}))),
         ("header without value", analysis(json!({"match": [{"headers": {"x": {}}}]}))),
         ("two ways to match", service(json!({"match": [{"uri": {"exact": "/a", "prefix": "/b"}}]}))),
         ("origin without value", service(json!({"corsPolicy": {"allowOrigins": [{}]}}))),
@@ -240,14 +242,14 @@ fn manifests_are_accepted_and_rejected_as_by_the_reference() {
 
 #[test]
 fn templates_and_alert_providers_may_lack_a_spec_but_not_half_of_it() {
-    let template = api::crd::metric_template();
+    let template = crate::crd::metric_template();
     assert!(store(&template, json!({})).is_ok());
     let stored = json!({"spec": {"provider": {"type": "splunk", "headers": {"a": ["b"]}}, "query": "q"}});
     assert_eq!(store(&template, stored.clone()), Ok(stored));
     assert!(store(&template, json!({"spec": {"provider": {"type": "splunk"}}})).is_err());
     assert!(store(&template, json!({"spec": {"provider": {"type": "oracle"}, "query": "q"}})).is_err());
 
-    let provider = api::crd::alert_provider();
+    let provider = crate::crd::alert_provider();
     assert!(store(&provider, json!({})).is_ok());
     for spec in [json!({"type": "slack", "address": "a"}), json!({"type": "gchat", "secretRef": {"name": "s"}})] {
         assert!(store(&provider, json!({"spec": spec})).is_ok(), "{spec}");
@@ -266,7 +268,7 @@ fn unknown_fields_are_dropped_except_in_traffic_policies() {
         "match": [{"uri": {"suffix": "x"}, "statPrefix": "y"}],
         "trafficPolicy": {"connectionPool": {"tcp": {"maxConnections": 1}}, "portLevelSettings": [{"port": {"number": 1}}]},
     }));
-    let stored = store(&api::crd::canary(), object).unwrap();
+    let stored = store(&crate::crd::canary(), object).unwrap();
     assert_eq!(
         stored["spec"]["service"],
         json!({"port": 80, "match": [{"uri": {}}], "trafficPolicy": {
@@ -276,10 +278,10 @@ fn unknown_fields_are_dropped_except_in_traffic_policies() {
         "match": [{"uri": {"exact": "/"}, "method": {"exact": "GET"}, "sourceLabels": {"a": "b"}}],
         "metrics": [{"name": "m", "templateRef": {"name": "t", "apiVersion": "v1"}}],
     }));
-    let stored = store(&api::crd::canary(), object).unwrap();
+    let stored = store(&crate::crd::canary(), object).unwrap();
     assert_eq!(stored["spec"]["analysis"]["match"], json!([{"sourceLabels": {"a": "b"}}]));
     assert_eq!(stored["spec"]["analysis"]["metrics"], json!([{"name": "m", "templateRef": {"name": "t"}}]));
-    let stored = store(&api::crd::canary(), canary(json!({"canaryAnalysis": {"interval": "1m"}}))).unwrap();
+    let stored = store(&crate::crd::canary(), canary(json!({"canaryAnalysis": {"interval": "1m"}}))).unwrap();
     assert_eq!(stored["spec"].get("canaryAnalysis"), None);
 }
 
@@ -298,10 +300,10 @@ fn a_status_is_kept_whole() {
     });
     let mut object = canary(json!({}));
     merge(&mut object, json!({"status": status}));
-    assert_eq!(store(&api::crd::canary(), object).unwrap()["status"], status);
+    assert_eq!(store(&crate::crd::canary(), object).unwrap()["status"], status);
     let mut object = canary(json!({}));
     merge(&mut object, json!({"status": {"phase": "Sleeping"}}));
-    assert!(store(&api::crd::canary(), object).is_err());
+    assert!(store(&crate::crd::canary(), object).is_err());
 }
 
 /// Calls `visit` with the path of every schema inside `schema`; the last argument: inside of an alternative.
@@ -329,7 +331,7 @@ fn walk(schema: &Value, path: &str, alternative: bool, visit: &mut impl FnMut(&s
 /// Path and value of a keyword wherever it occurs, under `spec` and `status` of a Canary.
 fn occurrences(keyword: &str) -> Vec<(String, Value)> {
     let mut found = Vec::new();
-    walk(schema_of(&api::crd::canary()), "", false, &mut |path, node, _| {
+    walk(schema_of(&crate::crd::canary()), "", false, &mut |path, node, _| {
         if let Some(value) = node.get(keyword) {
             found.push((path.to_owned(), value.clone()));
         }
@@ -339,10 +341,11 @@ fn occurrences(keyword: &str) -> Vec<(String, Value)> {
 
 #[test]
 fn schemas_are_structural() {
-    for definition in api::crd::all() {
+    for definition in crate::crd::all() {
         walk(schema_of(&definition), "", false, &mut |path, node, alternative| {
             assert!(!node.contains_key("$ref") && !node.contains_key("title"), "{path}");
-            let typed = node.get("type").is_some_and(Value::is_string) || node.contains_key("x-kubernetes-int-or-string");
+            let typed =
+                node.get("type").is_some_and(Value::is_string) || node.contains_key("x-kubernetes-int-or-string");
             if alternative {
                 for key in ["type", "description", "default", "additionalProperties", "nullable"] {
                     assert!(!node.contains_key(key), "{path} has {key} in an alternative");
@@ -387,13 +390,18 @@ fn patterns_formats_and_rules_are_nowhere_else() {
         ]
     );
     let formats = occurrences("format");
-    assert!(formats.iter().all(|(_, format)| ["int32", "int64", "date-time"].iter().any(|known| format == known)), "{formats:?}");
+    assert!(
+        formats.iter().all(|(_, format)| ["int32", "int64", "date-time"].iter().any(|known| format == known)),
+        "{formats:?}"
+    );
     assert_eq!(
         paths("x-kubernetes-validations"),
         [".spec.autoscalerRef", ".spec.service.mirror[].backendRef", ".spec.analysis.sessionAffinity"]
     );
     assert!(
-        paths("x-kubernetes-preserve-unknown-fields").iter().all(|path| path.starts_with(".spec.service.trafficPolicy"))
+        paths("x-kubernetes-preserve-unknown-fields")
+            .iter()
+            .all(|path| path.starts_with(".spec.service.trafficPolicy"))
     );
     assert_eq!(paths("x-kubernetes-list-type"), [""; 0]);
 }
@@ -401,7 +409,7 @@ fn patterns_formats_and_rules_are_nowhere_else() {
 #[test]
 fn numbers_stay_numbers_and_integers_integers() {
     let mut found = Vec::new();
-    walk(schema_of(&api::crd::canary()), "", false, &mut |path, node, _| {
+    walk(schema_of(&crate::crd::canary()), "", false, &mut |path, node, _| {
         if node.get("type") == Some(&json!("integer")) && !path.starts_with(".spec.service.trafficPolicy") {
             found.push(path.to_owned());
         }
@@ -427,21 +435,28 @@ fn the_frame_of_each_definition_is_that_of_the_reference() {
         ("metrictemplates.flagger.app", "MetricTemplate", "MetricTemplateList", "metrictemplates", "metrictemplate"),
         ("alertproviders.flagger.app", "AlertProvider", "AlertProviderList", "alertproviders", "alertprovider"),
     ];
-    for (definition, (name, kind, list, plural, singular)) in api::crd::all().into_iter().zip(expected) {
+    for (definition, (name, kind, list, plural, singular)) in crate::crd::all().into_iter().zip(expected) {
         assert_eq!(definition["metadata"], json!({"name": name, "annotations": {"helm.sh/resource-policy": "keep"}}));
-        let names = json!({"kind": kind, "listKind": list, "plural": plural, "singular": singular, "categories": ["all"]});
+        let names =
+            json!({"kind": kind, "listKind": list, "plural": plural, "singular": singular, "categories": ["all"]});
         assert_eq!(definition["spec"]["names"], names);
         assert_eq!(definition["spec"]["scope"], "Namespaced");
         let version = &definition["spec"]["versions"][0];
-        assert_eq!((&version["name"], &version["served"], &version["storage"]), (&json!("v1beta1"), &json!(true), &json!(true)));
+        assert_eq!(
+            (&version["name"], &version["served"], &version["storage"]),
+            (&json!("v1beta1"), &json!(true), &json!(true))
+        );
         assert_eq!(version["subresources"], json!({"status": {}}));
         assert_eq!(schema_of(&definition)["properties"].get("status").is_some(), kind == "Canary");
     }
-    let canary = api::crd::canary();
+    let canary = crate::crd::canary();
     let columns = canary["spec"]["versions"][0]["additionalPrinterColumns"].as_array().unwrap();
     let shown: Vec<_> = columns
         .iter()
-        .map(|column| format!("{} {} {} {}", column["name"], column["type"], column["jsonPath"], column["priority"]).replace('"', ""))
+        .map(|column| {
+            format!("{} {} {} {}", column["name"], column["type"], column["jsonPath"], column["priority"])
+                .replace('"', "")
+        })
         .collect();
     assert_eq!(
         shown,
@@ -466,5 +481,5 @@ fn the_committed_file_is_the_generated_one() {
     let documents: Vec<Value> = serde_yaml_ng::Deserializer::from_str(&committed)
         .map(|document| serde::Deserialize::deserialize(document).unwrap())
         .collect();
-    assert_eq!(documents, api::crd::all(), "run `cargo xtask crds`");
+    assert_eq!(documents, crate::crd::all(), "run `cargo xtask crds`");
 }
