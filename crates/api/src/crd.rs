@@ -59,8 +59,8 @@ pub fn metric_template() -> Value {
     definition(&names, &columns, &object(description, schema_of::<MetricTemplateSpec>(), None))
 }
 
-/// The definition of AlertProvider. Without status, as the reference has it. Unlike there, `address` and `secretRef` may
-/// both be given (quirk Q17).
+/// The definition of AlertProvider. Without status, as the reference has it. Unlike there, `address` and `secretRef`
+/// may both be given (quirk Q17).
 pub fn alert_provider() -> Value {
     let names = Names { kind: "AlertProvider", plural: "alertproviders", singular: "alertprovider" };
     let columns = [column("Type", "string", ".spec.type", 0)];
