@@ -24,8 +24,6 @@ pub struct Observation {
     pub primary: Primary,
     /// ConfigMaps and Secrets that the target uses: `Ok(None)` when tracking does not apply; or why one cannot be read.
     pub configs: Result<Option<Configs>, Trouble>,
-    /// The autoscaler named by the spec: `Ok(false)` if there is none to look after.
-    pub scaler: Result<bool, Trouble>,
     /// Where traffic goes now, as the live objects say.
     pub routes: Result<Routes, Trouble>,
     /// What the router can do for this Canary.

@@ -1,0 +1,309 @@
+//! Carrying out what was decided: actions become writes, writes become requests, answers go into the world at once.
+
+use crate::cluster::{ApiError, Cluster};
+use crate::keeper::Keeper;
+use crate::view::{FINALIZER, View};
+use api::CanaryStatus;
+use objects::kind::CANARY;
+use objects::{Change, ObjectRef, Write};
+use providers::routers::RouterError;
+use providers::scalers::ScalerError;
+use providers::services;
+use providers::targets::{Fresh, Pods, TargetError};
+use rollout::Action;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use tracing::info;
+
+/// What an action came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Done {
+    /// Something was written.
+    Wrote,
+    /// Everything was as it should be, or nothing had to be written.
+    Nothing,
+}
+
+/// Why an action was not carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The object changed since it was seen: look and decide again.
+    Conflict(String),
+    /// The target is another revision by now: decide again.
+    Changed,
+    /// In words for an event.
+    Text(String),
+}
+
+impl From<RouterError> for Failure {
+    fn from(error: RouterError) -> Self {
+        Self::Text(error.to_string())
+    }
+}
+
+impl From<ScalerError> for Failure {
+    fn from(error: ScalerError) -> Self {
+        Self::Text(error.to_string())
+    }
+}
+
+impl From<TargetError> for Failure {
+    fn from(error: TargetError) -> Self {
+        match error {
+            TargetError::Changed => Self::Changed,
+            other => Self::Text(other.to_string()),
+        }
+    }
+}
+
+impl Keeper {
+    /// Carries out one action.
+    pub(crate) async fn act(&self, view: &mut View, action: &Action) -> Result<Done, Failure> {
+        match action {
+            Action::Record(status) => self.record(view, status).await,
+            Action::AddFinalizer => self.set_finalizer(view, true).await,
+            Action::RemoveFinalizer => self.set_finalizer(view, false).await,
+            Action::Emit(event) => {
+                self.tell(view, event);
+                Ok(Done::Nothing)
+            }
+            Action::Alert(alert) => {
+                self.alert(view, alert);
+                Ok(Done::Nothing)
+            }
+            Action::Count(outcome) => {
+                self.telemetry.count(&view.rollout, *outcome);
+                Ok(Done::Nothing)
+            }
+            Action::Log(line) => {
+                info!(canary = view.rollout.full_name(), "{line}");
+                Ok(Done::Nothing)
+            }
+            other => {
+                let writes = self.render(view, other)?;
+                let mut done = Done::Nothing;
+                for write in writes {
+                    self.write(view, write).await?;
+                    done = Done::Wrote;
+                }
+                Ok(done)
+            }
+        }
+    }
+
+    /// The writes of an action on foreign objects.
+    fn render(&self, view: &View, action: &Action) -> Result<Vec<Write>, Failure> {
+        let (rollout, live) = (&view.rollout, &view.snapshot);
+        // A Canary that nobody is in charge of has no objects of ours.
+        let Some(charge) = &view.charge else { return Ok(Vec::new()) };
+        let fresh = Fresh { id: uuid::Uuid::new_v4().to_string(), now: view.seen.now };
+        let minimum = || match (charge.scaler, &rollout.autoscaler) {
+            (Some(scaler), Some(reference)) => Some(scaler.minimum(rollout, reference, live).unwrap_or(1)),
+            (None, Some(_)) => Some(1),
+            (_, None) => None,
+        };
+        let pods = || -> Result<Option<Pods>, Failure> { Ok(charge.target.pods(rollout, live)?) };
+        let scaler = charge.scaler.zip(rollout.autoscaler.as_ref());
+        Ok(match action {
+            Action::EnsureServices => match pods()? {
+                Some(pods) => services::ensure_sides(rollout, &pods, live)?,
+                None => Vec::new(),
+            },
+            Action::EnsureApex => match pods()? {
+                Some(pods) => services::ensure_apex(rollout, &pods, live)?,
+                None => Vec::new(),
+            },
+            Action::RevertServices => match pods()? {
+                Some(pods) => services::revert(rollout, &pods, live)?,
+                None => Vec::new(),
+            },
+            Action::EnsurePrimary => charge.target.create_primary(rollout, live, &fresh, minimum())?,
+            Action::Promote { revision } => charge.target.promote(rollout, live, &fresh, revision)?,
+            Action::ScaleDown => charge.target.scale_down(rollout, live)?,
+            Action::ScaleUp => charge.target.scale_up(rollout, live, minimum())?,
+            Action::RevertTarget => charge.target.revert(rollout, live, minimum())?,
+            Action::Route(routes) => charge.router.render(rollout, live, routes)?,
+            Action::RevertRoutes => charge.router.revert(rollout, live)?,
+            Action::EnsureScaler => match scaler {
+                Some((scaler, reference)) => scaler.create_primary(rollout, reference, live, &fresh)?,
+                None => Vec::new(),
+            },
+            Action::UpdateScaler => match scaler {
+                Some((scaler, reference)) => scaler.update_primary(rollout, reference, live, &fresh)?,
+                None => Vec::new(),
+            },
+            Action::PauseScaler => match scaler {
+                Some((scaler, reference)) => scaler.pause(rollout, reference, live)?,
+                None => Vec::new(),
+            },
+            Action::ResumeScaler => match scaler {
+                Some((scaler, reference)) => scaler.resume(rollout, reference, live)?,
+                None => Vec::new(),
+            },
+            Action::Record(_) | Action::AddFinalizer | Action::RemoveFinalizer | Action::Emit(_) | Action::Alert(_) | Action::Count(_) | Action::Log(_) => {
+                Vec::new()
+            }
+        })
+    }
+
+    /// Sends one write, and puts the answer into the world and into the view.
+    async fn write(&self, view: &mut View, write: Write) -> Result<(), Failure> {
+        let Write { target, change, failure, success } = write;
+        let cluster = self.clusters.of(target.kind);
+        let answer = match &change {
+            Change::Create(object) => self.create(cluster, &target, object).await,
+            Change::Merge { patch, version } => cluster.merge(&target, patch, version.as_deref(), None).await,
+            Change::CopyContent { from, envelope, exists } => self.copy(cluster, &target, from, envelope, *exists).await,
+            Change::Delete => cluster.delete(&target).await,
+        };
+        self.telemetry.wrote(&change, answer.is_ok());
+        match answer {
+            Ok(object) => {
+                if change == Change::Delete {
+                    view.snapshot.remove(&target);
+                } else {
+                    self.world.apply(target.kind, &object);
+                    view.snapshot.insert(target, Arc::new(object));
+                }
+                if let Some(line) = success {
+                    info!(canary = view.rollout.full_name(), "{line}");
+                }
+                Ok(())
+            }
+            Err(error) if error.is_conflict() || error.already_exists() => Err(Failure::Conflict(format!("{failure}{error}"))),
+            Err(error) => Err(Failure::Text(format!("{failure}{error}"))),
+        }
+    }
+
+    /// Creates an object. One that is there already, though the cache does not know it yet, is read, so that the next look sees it.
+    async fn create(&self, cluster: &Cluster, target: &ObjectRef, object: &Value) -> Result<Value, ApiError> {
+        match cluster.create(target, object).await {
+            Err(error) if error.already_exists() => {
+                if let Ok(present) = cluster.get(target).await {
+                    self.world.apply(target.kind, &present);
+                }
+                Err(error)
+            }
+            other => other,
+        }
+    }
+
+    /// Copies the content of a ConfigMap or Secret: read now, written, not kept.
+    async fn copy(&self, cluster: &Cluster, target: &ObjectRef, from: &ObjectRef, envelope: &Value, exists: bool) -> Result<Value, ApiError> {
+        let source = cluster.get(from).await?;
+        let mut copy = envelope.clone();
+        for field in ["data", "binaryData", "type"] {
+            let content = source.get(field).cloned().unwrap_or_default();
+            objects::paths::set(&mut copy, &[field], content);
+        }
+        let written = if exists {
+            match cluster.replace(target, &copy).await {
+                Err(error) if error.is_not_found() => cluster.create(target, &copy).await,
+                other => other,
+            }
+        } else {
+            self.create(cluster, target, &copy).await
+        }?;
+        let (reference, version) = (target.clone(), objects::paths::text(&written, "/metadata/resourceVersion").to_owned());
+        self.world.state().set_digest(reference, version, Ok(crate::digest::digest(target, &written)));
+        Ok(crate::digest::without_content(&written))
+    }
+
+    /// Writes the status where it differs, on the version that was decided upon.
+    async fn record(&self, view: &mut View, status: &CanaryStatus) -> Result<Done, Failure> {
+        let Some(patch) = status_patch(&view.object, status) else { return Ok(Done::Nothing) };
+        let target = CANARY.object(&view.rollout.namespace, &view.rollout.name);
+        let failure = format!("failed after retries: updating canary {} status failed: ", view.rollout.full_name());
+        self.patch_canary(view, &target, &patch, Some("status"), &failure).await?;
+        view.seen.status = status.clone();
+        Ok(Done::Wrote)
+    }
+
+    async fn set_finalizer(&self, view: &mut View, wanted: bool) -> Result<Done, Failure> {
+        let mut finalizers: Vec<&str> = objects::paths::list(&view.object, "/metadata/finalizers").filter_map(Value::as_str).collect();
+        if finalizers.contains(&FINALIZER) == wanted {
+            return Ok(Done::Nothing);
+        }
+        if wanted {
+            finalizers.push(FINALIZER);
+        } else {
+            finalizers.retain(|finalizer| *finalizer != FINALIZER);
+        }
+        let patch = json!({"metadata": {"finalizers": finalizers}});
+        let target = CANARY.object(&view.rollout.namespace, &view.rollout.name);
+        self.patch_canary(view, &target, &patch, None, "failed after retries: ").await?;
+        Ok(Done::Wrote)
+    }
+
+    async fn patch_canary(&self, view: &mut View, target: &ObjectRef, patch: &Value, subresource: Option<&str>, failure: &str) -> Result<(), Failure> {
+        let version = objects::paths::text(&view.object, "/metadata/resourceVersion").to_owned();
+        let answer = self.clusters.main.merge(target, patch, Some(&version), subresource).await;
+        self.telemetry.wrote(&Change::Merge { patch: Value::Null, version: None }, answer.is_ok());
+        match answer {
+            Ok(object) => {
+                let object = Arc::new(object);
+                self.take_canary(Arc::clone(&object));
+                view.object = object;
+                Ok(())
+            }
+            Err(error) if error.is_conflict() => Err(Failure::Conflict(format!("{failure}{error}"))),
+            Err(error) => Err(Failure::Text(format!("{failure}{error}"))),
+        }
+    }
+}
+
+/// The merge patch from the stored status to the wanted one; `None` where they are the same. Unlike elsewhere an empty map is not absence here:
+/// `trackedConfigs: {}` says that tracking is on.
+fn status_patch(object: &Value, status: &CanaryStatus) -> Option<Value> {
+    let wanted = serde_json::to_value(status).ok()?;
+    let empty = Map::new();
+    let before = object.get("status").and_then(Value::as_object).unwrap_or(&empty);
+    let after = wanted.as_object()?;
+    let mut patch = Map::new();
+    for (key, value) in after {
+        let (old, new) = (before.get(key), value);
+        if old == Some(new) || (old.is_none() && new.is_null()) {
+            continue;
+        }
+        patch.insert(key.clone(), replacement(old, new));
+    }
+    for key in before.keys().filter(|key| !after.contains_key(*key)) {
+        patch.insert(key.clone(), Value::Null);
+    }
+    (!patch.is_empty()).then(|| json!({ "status": patch }))
+}
+
+/// A map replaces a map in a merge patch only if its other keys are removed one by one.
+fn replacement(old: Option<&Value>, new: &Value) -> Value {
+    let (Some(Value::Object(old)), Value::Object(new_map)) = (old, new) else { return new.clone() };
+    let mut map = new_map.clone();
+    for key in old.keys().filter(|key| !new_map.contains_key(*key)) {
+        map.insert(key.clone(), Value::Null);
+    }
+    Value::Object(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn the_status_patch_says_what_differs_and_keeps_emptiness() {
+        let stored = json!({"status": {"phase": "Progressing", "failedChecks": 0, "canaryWeight": 10, "iterations": 0,
+            "trackedConfigs": {"configmap/a": "1", "configmap/b": "2"}, "sessionAffinityCookie": "c=x"}});
+        let status = CanaryStatus {
+            phase: api::Phase::Progressing,
+            canary_weight: 20,
+            tracked_configs: Some(BTreeMap::from([("configmap/a".to_owned(), "1".to_owned())])),
+            ..CanaryStatus::default()
+        };
+        assert_eq!(
+            status_patch(&stored, &status),
+            Some(json!({"status": {"canaryWeight": 20, "trackedConfigs": {"configmap/a": "1", "configmap/b": null}, "sessionAffinityCookie": null}}))
+        );
+        let none = CanaryStatus { tracked_configs: Some(BTreeMap::new()), ..CanaryStatus::default() };
+        let patch = status_patch(&json!({}), &none).unwrap();
+        assert_eq!(patch, json!({"status": {"phase": "", "failedChecks": 0, "canaryWeight": 0, "iterations": 0, "trackedConfigs": {}}}));
+    }
+}

@@ -1,0 +1,196 @@
+//! Kubernetes events, correlated as client libraries do it, so that a busy Canary does not flood the API server.
+//!
+//! Per Canary and event type: the same message again counts up the first event; from the tenth distinct message within ten minutes on, messages are combined
+//! in one event; and there is a budget of 25 events at once, refilled by one every five minutes. Log and event webhooks get every event.
+//! Source: controller notes, section 16.1.
+
+use crate::queue::Key;
+use jiff::{SignedDuration, Timestamp};
+use objects::kind::EVENT;
+use objects::{ObjectRef, paths};
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashMap};
+
+/// Distinct messages before they are combined.
+const DISTINCT: usize = 10;
+/// How long messages count as similar.
+const WINDOW: SignedDuration = SignedDuration::from_mins(10);
+/// Events that may be written at once.
+const BURST: f64 = 25.0;
+/// Seconds until one more may be written.
+const REFILL_SECONDS: f64 = 300.0;
+/// Put before a message that stands for several.
+const COMBINED: &str = "(combined from similar events): ";
+/// Messages remembered per Canary, so that a long life does not fill the memory.
+const REMEMBERED: usize = 128;
+
+/// What to write.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum EventWrite {
+    /// A new event.
+    Create(ObjectRef, Value),
+    /// Another occurrence of an event: a merge patch.
+    Count(ObjectRef, Value),
+}
+
+/// What is remembered of a Canary's events.
+#[derive(Debug, Default)]
+pub(crate) struct Correlator {
+    similar: HashMap<&'static str, Similar>,
+    written: HashMap<(&'static str, String), Written>,
+    budgets: HashMap<&'static str, Budget>,
+}
+
+#[derive(Debug)]
+struct Similar {
+    messages: BTreeSet<String>,
+    last: Timestamp,
+}
+
+#[derive(Debug)]
+struct Written {
+    name: String,
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+}
+
+#[derive(Debug)]
+struct Budget {
+    left: f64,
+    at: Timestamp,
+}
+
+impl Correlator {
+    /// What to write for a message about an object; `None` if the budget is used up.
+    pub(crate) fn observe(&mut self, key: &Key, object: &Value, kind: &'static str, message: &str, now: Timestamp) -> Option<EventWrite> {
+        let shown = self.aggregate(kind, message, now);
+        if !self.budgets.entry(kind).or_insert(Budget { left: BURST, at: now }).take(now) {
+            return None;
+        }
+        let id = (kind, if shown == message { message.to_owned() } else { COMBINED.to_owned() });
+        if let Some(written) = self.written.get_mut(&id) {
+            written.count += 1;
+            written.last = now;
+            let patch = json!({"count": written.count, "lastTimestamp": seconds(now), "message": shown});
+            return Some(EventWrite::Count(EVENT.object(&key.namespace, &written.name), patch));
+        }
+        self.make_room();
+        let name = format!("{}.{:x}", key.name, now.as_nanosecond());
+        self.written.insert(id, Written { name: name.clone(), count: 1, first: now, last: now });
+        Some(create(key, object, kind, &shown, &name, 1, now, now))
+    }
+
+    /// The event to create instead, when the one that was to be counted up is gone from the server.
+    pub(crate) fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
+        let id = (kind, message.to_owned());
+        let written = self.written.get(&id).or_else(|| self.written.get(&(kind, COMBINED.to_owned())))?;
+        Some(create(key, object, kind, message, &written.name, written.count, written.first, written.last))
+    }
+
+    fn aggregate(&mut self, kind: &'static str, message: &str, now: Timestamp) -> String {
+        let similar = self.similar.entry(kind).or_insert_with(|| Similar { messages: BTreeSet::new(), last: now });
+        if now.duration_since(similar.last) > WINDOW {
+            similar.messages.clear();
+        }
+        similar.last = now;
+        similar.messages.insert(message.to_owned());
+        if similar.messages.len() < DISTINCT {
+            return message.to_owned();
+        }
+        // Room for the next one, whichever it is.
+        similar.messages.pop_first();
+        format!("{COMBINED}{message}")
+    }
+
+    fn make_room(&mut self) {
+        if self.written.len() >= REMEMBERED {
+            if let Some(oldest) = self.written.iter().min_by_key(|(_, written)| written.last).map(|(id, _)| id.clone()) {
+                self.written.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Budget {
+    fn take(&mut self, now: Timestamp) -> bool {
+        let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
+        self.left = (self.left + passed / REFILL_SECONDS).min(BURST);
+        self.at = now;
+        let there = self.left >= 1.0;
+        if there {
+            self.left -= 1.0;
+        }
+        there
+    }
+}
+
+#[expect(clippy::too_many_arguments, reason = "the fields of an event")]
+fn create(key: &Key, object: &Value, kind: &str, message: &str, name: &str, count: u64, first: Timestamp, last: Timestamp) -> EventWrite {
+    let body = json!({
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": key.namespace},
+        "involvedObject": {
+            "apiVersion": "flagger.app/v1beta1",
+            "kind": "Canary",
+            "name": key.name,
+            "namespace": key.namespace,
+            "uid": paths::text(object, "/metadata/uid"),
+            "resourceVersion": paths::text(object, "/metadata/resourceVersion"),
+        },
+        "type": kind,
+        "reason": "Synced",
+        "message": message,
+        "source": {"component": "flagger"},
+        "reportingComponent": "flagger",
+        "reportingInstance": "",
+        "count": count,
+        "firstTimestamp": seconds(first),
+        "lastTimestamp": seconds(last),
+    });
+    EventWrite::Create(EVENT.object(&key.namespace, name), body)
+}
+
+/// RFC 3339 in whole seconds.
+fn seconds(time: Timestamp) -> String {
+    Timestamp::from_second(time.as_second()).unwrap_or(time).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    #[test]
+    fn the_same_message_counts_up_and_the_tenth_distinct_one_is_combined() {
+        let (mut correlator, key, object) = (Correlator::default(), Key::new("test", "podinfo"), json!({"metadata": {"uid": "u"}}));
+        let Some(EventWrite::Create(first, body)) = correlator.observe(&key, &object, "Normal", "m0", at(0)) else { panic!() };
+        assert_eq!(body["message"], "m0");
+        let Some(EventWrite::Count(again, patch)) = correlator.observe(&key, &object, "Normal", "m0", at(1)) else { panic!() };
+        assert_eq!((again, &patch["count"]), (first, &json!(2)));
+        for index in 1..9 {
+            let Some(EventWrite::Create(_, body)) = correlator.observe(&key, &object, "Normal", &format!("m{index}"), at(2)) else { panic!() };
+            assert_eq!(body["message"], format!("m{index}"));
+        }
+        let Some(EventWrite::Create(combined, body)) = correlator.observe(&key, &object, "Normal", "m9", at(3)) else { panic!() };
+        assert_eq!(body["message"], "(combined from similar events): m9");
+        let Some(EventWrite::Count(next, patch)) = correlator.observe(&key, &object, "Normal", "m10", at(4)) else { panic!() };
+        assert_eq!((next, &patch["message"]), (combined, &json!("(combined from similar events): m10")));
+        // Another type has a count of its own, and ten quiet minutes begin anew.
+        assert!(matches!(correlator.observe(&key, &object, "Warning", "w", at(5)), Some(EventWrite::Create(_, body)) if body["message"] == "w"));
+        assert!(matches!(correlator.observe(&key, &object, "Normal", "late", at(700)), Some(EventWrite::Create(_, body)) if body["message"] == "late"));
+    }
+
+    #[test]
+    fn the_budget_is_25_and_one_more_every_five_minutes() {
+        let (mut correlator, key, object) = (Correlator::default(), Key::new("test", "podinfo"), json!({}));
+        let written = (0..40).filter(|_| correlator.observe(&key, &object, "Normal", "same", at(0)).is_some()).count();
+        assert_eq!(written, 25);
+        assert!(correlator.observe(&key, &object, "Normal", "same", at(299)).is_none());
+        assert!(correlator.observe(&key, &object, "Normal", "same", at(600)).is_some());
+    }
+}

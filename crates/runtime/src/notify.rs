@@ -1,0 +1,275 @@
+//! Telling the world: Kubernetes events, event webhooks, alerts.
+//!
+//! All of it goes through one bounded queue per Canary, in order, and never holds a rollout up. What cannot be delivered is logged and counted.
+
+use crate::cluster::ApiError;
+use crate::events::{Correlator, EventWrite};
+use crate::outbound::Outbound;
+use crate::queue::Key;
+use crate::telemetry::Telemetry;
+use crate::watch::Clusters;
+use crate::world::World;
+use api::{AlertProvider, CanaryWebhook, Rollout};
+use jiff::Timestamp;
+use objects::kind::{ALERT_PROVIDER, SECRET};
+use providers::alerts::{self, Channel, Message};
+use providers::hooks::{self, Attempt};
+use providers::http::{Request, Secret};
+use rollout::{Alert, Event, EventKind};
+use serde_json::Value;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, Semaphore};
+use tracing::{debug, error};
+
+/// Jobs that wait for one Canary at most.
+const LONGEST_QUEUE: usize = 512;
+/// Canaries served side by side.
+const CONCURRENCY: usize = 64;
+/// Attempts at writing an event, and the pause between them.
+const EVENT_ATTEMPTS: u32 = 12;
+const EVENT_PAUSE: Duration = Duration::from_secs(10);
+
+/// Where events and alerts go if the Canary does not say.
+#[derive(Debug, Clone, Default)]
+pub struct Receivers {
+    /// `-event-webhook`.
+    pub event_webhook: Option<String>,
+    /// The global notifier.
+    pub notifier: Option<Channel>,
+}
+
+/// Delivers.
+#[derive(Debug, Clone)]
+pub(crate) struct Courier(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    queues: Mutex<HashMap<Key, VecDeque<Job>>>,
+    correlators: Mutex<HashMap<Key, Correlator>>,
+    idle: Notify,
+    permits: Semaphore,
+    clusters: Clusters,
+    world: Arc<World>,
+    outbound: Arc<dyn Outbound>,
+    telemetry: Arc<Telemetry>,
+    receivers: Receivers,
+}
+
+#[derive(Debug)]
+enum Job {
+    Event { object: Arc<Value>, kind: &'static str, message: String, at: Timestamp },
+    Webhook { hook: Box<CanaryWebhook>, request: Box<Result<Request, String>>, canary: String },
+    Alert { rollout: Box<Rollout>, alert: Alert },
+}
+
+impl Courier {
+    pub(crate) fn new(clusters: Clusters, world: Arc<World>, outbound: Arc<dyn Outbound>, telemetry: Arc<Telemetry>, receivers: Receivers) -> Self {
+        Self(Arc::new(Inner {
+            queues: Mutex::default(),
+            correlators: Mutex::default(),
+            idle: Notify::new(),
+            permits: Semaphore::new(CONCURRENCY),
+            clusters,
+            world,
+            outbound,
+            telemetry,
+            receivers,
+        }))
+    }
+
+    /// An event: to the API server and to the event webhooks.
+    pub(crate) fn event(&self, key: &Key, object: &Arc<Value>, rollout: &Rollout, event: &Event, now: Timestamp) {
+        let kind = if event.kind == EventKind::Normal { "Normal" } else { "Warning" };
+        self.add(key, Job::Event { object: Arc::clone(object), kind, message: event.message.clone(), at: now });
+        for (hook, request) in hooks::event_requests(rollout, event, self.0.receivers.event_webhook.as_deref(), now) {
+            self.add(key, Job::Webhook { hook: Box::new(hook), request: Box::new(request), canary: rollout.full_name() });
+        }
+    }
+
+    /// A Warning about a Canary that cannot even be read.
+    pub(crate) fn unreadable(&self, key: &Key, object: &Arc<Value>, message: &str, now: Timestamp) {
+        self.add(key, Job::Event { object: Arc::clone(object), kind: "Warning", message: message.to_owned(), at: now });
+    }
+
+    /// An alert, to the receivers that want it.
+    pub(crate) fn alert(&self, key: &Key, rollout: &Rollout, alert: &Alert) {
+        self.add(key, Job::Alert { rollout: Box::new(rollout.clone()), alert: alert.clone() });
+    }
+
+    /// A Canary is gone: its events need not be remembered.
+    pub(crate) fn forget(&self, key: &Key) {
+        self.0.correlators.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// Waits until everything was delivered (or given up).
+    pub(crate) async fn flushed(&self) {
+        loop {
+            let notified = self.0.idle.notified();
+            if self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    fn add(&self, key: &Key, job: Job) {
+        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        match queues.get_mut(key) {
+            Some(queue) if queue.len() >= LONGEST_QUEUE => self.0.telemetry.dropped("queue full"),
+            Some(queue) => queue.push_back(job),
+            None => {
+                queues.insert(key.clone(), VecDeque::from([job]));
+                tokio::spawn(Arc::clone(&self.0).serve(key.clone()));
+            }
+        }
+    }
+}
+
+impl Inner {
+    /// Delivers one Canary's jobs in order until there are none.
+    async fn serve(self: Arc<Self>, key: Key) {
+        loop {
+            let Some(job) = self.next(&key) else { return };
+            let Ok(_permit) = self.permits.acquire().await else { return };
+            match job {
+                Job::Event { object, kind, message, at } => self.write_event(&key, &object, kind, &message, at).await,
+                Job::Webhook { hook, request, canary } => self.call(&hook, *request, &canary).await,
+                Job::Alert { rollout, alert } => self.send_alert(&rollout, &alert).await,
+            }
+        }
+    }
+
+    /// The next job; the queue goes with the last one.
+    fn next(&self, key: &Key) -> Option<Job> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let job = queues.get_mut(key)?.pop_front();
+        if job.is_none() {
+            queues.remove(key);
+            self.idle.notify_waiters();
+        }
+        job
+    }
+
+    async fn write_event(&self, key: &Key, object: &Value, kind: &'static str, message: &str, at: Timestamp) {
+        let write = {
+            let mut correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
+            correlators.entry(key.clone()).or_default().observe(key, object, kind, message, at)
+        };
+        let Some(mut write) = write else { return self.telemetry.dropped("event budget") };
+        for attempt in 0..EVENT_ATTEMPTS {
+            let answer = match &write {
+                EventWrite::Create(target, body) => self.clusters.main.create(target, body).await,
+                EventWrite::Count(target, patch) => self.clusters.main.merge(target, patch, None, None).await,
+            };
+            match answer {
+                Ok(_) => return,
+                Err(error) if error.is_not_found() && matches!(write, EventWrite::Count(..)) => {
+                    let correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
+                    let Some(again) = correlators.get(key).and_then(|correlator| correlator.recreate(key, object, kind, message)) else { return };
+                    write = again;
+                }
+                // The server refuses it, for example because the namespace is going: nothing to be done.
+                Err(ApiError { code, message, .. }) if code != 0 && code != 429 && code < 500 => {
+                    debug!("Event about {key} refused: {message}");
+                    return self.telemetry.dropped("event refused");
+                }
+                Err(error) => {
+                    debug!("Event about {key} could not be written: {error}");
+                    if attempt + 1 < EVENT_ATTEMPTS {
+                        tokio::time::sleep(EVENT_PAUSE).await;
+                    }
+                }
+            }
+        }
+        self.telemetry.dropped("API server unreachable");
+    }
+
+    async fn call(&self, hook: &CanaryWebhook, request: Result<Request, String>, canary: &str) {
+        let outcome = match request {
+            Ok(request) => call_hook(self.outbound.as_ref(), hook, request).await,
+            Err(why) => Err(why),
+        };
+        self.telemetry.requested("event", outcome.is_ok());
+        if let Err(why) = outcome {
+            self.telemetry.dropped("event webhook");
+            error!(canary = canary, "error sending event to webhook: {why}");
+        }
+    }
+
+    async fn send_alert(&self, rollout: &Rollout, alert: &Alert) {
+        let message = Message {
+            canary: rollout.name.clone(),
+            namespace: rollout.namespace.clone(),
+            text: alert.message.clone(),
+            fields: alerts::fields(rollout, alert.with_fields),
+            severity: alert.severity,
+        };
+        let name = rollout.full_name();
+        if rollout.analysis.alerts.is_empty() {
+            if let Some(channel) = &self.receivers.notifier {
+                if let Err(why) = self.post(channel, &message).await {
+                    error!(canary = name, "alert can't be sent: {why}");
+                }
+            }
+            return;
+        }
+        for entry in rollout.analysis.alerts.iter().filter(|entry| alerts::wants(entry.severity, alert.severity)) {
+            let (provider, namespace) = (&entry.provider_ref.name, entry.provider_ref.namespace_or(&rollout.namespace));
+            if let Err(why) = self.alert_provider(provider, namespace, &message).await {
+                error!(canary = name, "alert provider {provider}.{namespace} {why}");
+            }
+        }
+    }
+
+    async fn alert_provider(&self, name: &str, namespace: &str, message: &Message) -> Result<(), String> {
+        let found = self.world.state().find(&ALERT_PROVIDER, namespace, name);
+        let object = found.ok_or_else(|| format!("error: {}", ALERT_PROVIDER.object(namespace, name).not_found()))?;
+        let provider: AlertProvider = serde_json::from_value(object).map_err(|error| format!("error: {error}"))?;
+        let secret = match &provider.spec.secret_ref {
+            Some(reference) => {
+                self.telemetry.read();
+                let secret = self.clusters.main.get(&SECRET.object(namespace, &reference.name)).await;
+                Some(secret_data(&secret.map_err(|error| format!("secretRef error: {error}"))?))
+            }
+            None => None,
+        };
+        let channel = alerts::channel(&provider, secret.as_ref())?;
+        self.post(&channel, message).await.map_err(|why| format!("send error: {why}"))
+    }
+
+    async fn post(&self, channel: &Channel, message: &Message) -> Result<(), String> {
+        let Some(request) = alerts::post(channel, message)? else { return Ok(()) };
+        let answer = self.outbound.send(request).await;
+        self.telemetry.requested("alert", answer.is_ok());
+        let outcome = alerts::outcome(channel, answer);
+        if outcome.is_err() {
+            self.telemetry.dropped("alert");
+        }
+        outcome
+    }
+}
+
+/// Calls a hook with its retries.
+pub(crate) async fn call_hook(outbound: &dyn Outbound, hook: &CanaryWebhook, request: Request) -> Result<(), String> {
+    let mut number = 0;
+    loop {
+        let answer = outbound.send(request.clone()).await;
+        match hooks::attempt(hook, number, &answer) {
+            Attempt::Done(outcome) => return outcome,
+            Attempt::Retry { after } => tokio::time::sleep(after).await,
+        }
+        number += 1;
+    }
+}
+
+/// The keys of a Secret, decoded and hidden.
+pub(crate) fn secret_data(object: &Value) -> BTreeMap<String, Secret> {
+    use base64::Engine as _;
+    let decode = |text: &str| base64::engine::general_purpose::STANDARD.decode(text).ok();
+    objects::paths::strings(object, "/data")
+        .into_iter()
+        .filter_map(|(key, value)| Some((key, Secret::new(String::from_utf8_lossy(&decode(&value)?).into_owned()))))
+        .collect()
+}

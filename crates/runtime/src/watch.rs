@@ -1,0 +1,192 @@
+//! Watches: one per kind that somebody reads, started when the first reader comes and stopped when the last one goes.
+//!
+//! A kind that cannot be had (no such API, no permission) is an error on the Canaries that ask for it; it is tried again with growing pauses.
+
+use crate::cluster::{ApiError, Cluster};
+use crate::store::Health;
+use crate::world::{World, by_metadata};
+use futures::{Stream, StreamExt, TryStreamExt};
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, Event};
+use objects::{Home, Kind};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+use tokio::time::{Duration, Instant};
+use tracing::{debug, warn};
+
+/// How long a kind that nobody reads any more stays watched: readers come and go when Canaries are applied again.
+const LINGER: Duration = Duration::from_secs(300);
+
+/// A stream of what happens to the objects of one kind.
+pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Event<Value>, watcher::Error>> + Send>>;
+
+/// The API servers by where a kind lives.
+#[derive(Debug, Clone)]
+pub struct Clusters {
+    /// Workloads, Services, Canaries.
+    pub main: Cluster,
+    /// Routing objects of meshes and gateways; often the same.
+    pub mesh: Cluster,
+}
+
+impl Clusters {
+    /// One API server for everything.
+    pub fn single(cluster: Cluster) -> Self {
+        Self { main: cluster.clone(), mesh: cluster }
+    }
+
+    /// The API server that holds a kind.
+    pub fn of(&self, kind: &Kind) -> &Cluster {
+        match kind.home {
+            Home::Main => &self.main,
+            Home::Mesh => &self.mesh,
+        }
+    }
+}
+
+/// What happens to the objects of a kind, in one namespace or (empty) in all of them.
+pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) -> Events {
+    let resource = ApiResource {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        plural: kind.plural.to_owned(),
+        ..ApiResource::erase::<kube::core::DynamicObject>(&ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.kind)))
+    };
+    let client = clusters.of(kind).client();
+    let api: Api<DynamicObject> = if namespace.is_empty() || !kind.namespaced {
+        Api::all_with(client, &resource)
+    } else {
+        Api::namespaced_with(client, namespace, &resource)
+    };
+    let config = watcher::Config::default();
+    if by_metadata(kind) {
+        let (api_version, kind_name) = (kind.api_version(), kind.kind);
+        kube::runtime::metadata_watcher(api, config)
+            .default_backoff()
+            .map_ok(move |event| {
+                map(event, |meta| {
+                    let mut object = serde_json::to_value(&meta.metadata).map(|metadata| serde_json::json!({ "metadata": metadata })).unwrap_or_default();
+                    objects::paths::set(&mut object, &["apiVersion"], Value::from(api_version.clone()));
+                    objects::paths::set(&mut object, &["kind"], Value::from(kind_name));
+                    object
+                })
+            })
+            .boxed()
+    } else {
+        kube::runtime::watcher(api, config).default_backoff().map_ok(|event| map(event, |object| serde_json::to_value(object).unwrap_or_default())).boxed()
+    }
+}
+
+fn map<K>(event: Event<K>, to_value: impl Fn(K) -> Value) -> Event<Value> {
+    match event {
+        Event::Apply(object) => Event::Apply(to_value(object)),
+        Event::Delete(object) => Event::Delete(to_value(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(to_value(object)),
+        Event::InitDone => Event::InitDone,
+    }
+}
+
+/// Keeps one watch per wanted kind until the task is dropped.
+pub(crate) async fn keep_watching(world: Arc<World>, clusters: Clusters, namespace: String) {
+    let mut watches: HashMap<&'static Kind, Running> = HashMap::new();
+    loop {
+        let wanted = std::mem::take(&mut world.state().wanted_kinds);
+        for kind in wanted {
+            debug!(kind = kind.kind, "Watching {}", kind.resource());
+            let task = tokio::spawn(watch_kind(Arc::clone(&world), clusters.clone(), kind, namespace.clone()));
+            watches.insert(kind, Running { task, idle_since: None });
+        }
+        let next = stop_unread(&world, &mut watches);
+        tokio::select! {
+            () = world.kinds.notified() => {}
+            () = sleep_until(next) => {}
+        }
+    }
+}
+
+struct Running {
+    task: JoinHandle<()>,
+    idle_since: Option<Instant>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Ends watches that nobody has read for a while; says when to look again.
+fn stop_unread(world: &World, watches: &mut HashMap<&'static Kind, Running>) -> Option<Instant> {
+    let mut state = world.state();
+    let unread = state.unread_kinds();
+    let now = Instant::now();
+    for (kind, running) in watches.iter_mut() {
+        running.idle_since = unread.contains(kind).then(|| running.idle_since.unwrap_or(now));
+    }
+    let over: Vec<&'static Kind> =
+        watches.iter().filter(|(_, running)| running.idle_since.is_some_and(|since| since + LINGER <= now)).map(|(kind, _)| *kind).collect();
+    for kind in over {
+        watches.remove(kind);
+        state.stores.remove(kind);
+    }
+    watches.values().filter_map(|running| running.idle_since).min().map(|since| since + LINGER)
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn watch_kind(world: Arc<World>, clusters: Clusters, kind: &'static Kind, namespace: String) {
+    let mut stream = events(&clusters, kind, &namespace);
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(event) => take(&world, kind, event),
+            Err(error) => {
+                let why = explain(&error, kind);
+                debug!(kind = kind.kind, error = why, "The watch of {} is interrupted", kind.resource());
+                let mut state = world.state();
+                if state.stores.get(kind).is_some_and(|store| store.health == Health::Listing) {
+                    warn!(kind = kind.kind, "{} cannot be read: {why}", kind.resource());
+                }
+                state.fail_kind(kind, why);
+                drop(state);
+                world.queued.notify_one();
+            }
+        }
+    }
+}
+
+/// Puts an event of a watch into the world.
+pub(crate) fn take(world: &World, kind: &'static Kind, event: Event<Value>) {
+    match event {
+        Event::Init => world.state().stores.entry(kind).or_default().begin_list(),
+        Event::InitApply(object) | Event::Apply(object) => world.apply(kind, &object),
+        Event::Delete(object) => world.delete(kind, &object),
+        Event::InitDone => {
+            world.state().end_list(kind);
+            world.queued.notify_one();
+            world.changed.notify_waiters();
+        }
+    }
+}
+
+/// The server's own message.
+pub(crate) fn explain(error: &watcher::Error, kind: &Kind) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
+            ApiError::of(error, "get", kind).message
+        }
+        watcher::Error::WatchError(status) => status.message.clone(),
+        other => crate::cluster::chain(other),
+    }
+}

@@ -1,0 +1,277 @@
+//! Everything that is known, and who wants to know it: stores by kind, Canaries, readers, queue.
+//!
+//! Watches put facts in, workers take snapshots out. One mutex guards all of it; it is never held across an `await`.
+
+use crate::queue::{Key, Queue};
+use crate::store::{Health, Known, Store};
+use api::Canary;
+use objects::kind::{ALERT_PROVIDER, CONFIG_MAP, METRIC_TEMPLATE, SECRET};
+use objects::{ConfigDigest, Kind, ObjectRef, Snapshot};
+use rollout::Memory;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// One Canary.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// As last seen.
+    pub(crate) object: Arc<Value>,
+    /// The same, decoded.
+    pub(crate) canary: Arc<Canary>,
+    /// What is remembered between decisions.
+    pub(crate) memory: Memory,
+    /// The objects it reads.
+    pub(crate) reads: BTreeSet<ObjectRef>,
+    /// It is being decided right now.
+    pub(crate) running: bool,
+    /// Something changed meanwhile.
+    pub(crate) dirty: bool,
+    /// Failures in a row, for the time until the next try.
+    pub(crate) failures: u32,
+}
+
+/// A config's digest, for one version of it.
+type Digest = (String, Result<ConfigDigest, String>);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) canaries: HashMap<Key, Entry>,
+    pub(crate) stores: HashMap<&'static Kind, Store>,
+    readers: HashMap<ObjectRef, BTreeSet<Key>>,
+    digests: HashMap<ObjectRef, Digest>,
+    pub(crate) queue: Queue,
+    /// Kinds that somebody reads and nobody watches yet.
+    pub(crate) wanted_kinds: BTreeSet<&'static Kind>,
+    /// Nothing is decided before the Canaries are listed and we lead.
+    pub(crate) open: bool,
+}
+
+/// The state behind its lock, and a bell for whoever waits for it to change.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    state: Mutex<State>,
+    /// The queue changed.
+    pub(crate) queued: Notify,
+    /// A kind is wanted that is not watched.
+    pub(crate) kinds: Notify,
+    /// Somebody's facts changed (for waiting on conditions).
+    pub(crate) changed: Notify,
+}
+
+/// What is missing before a snapshot is complete.
+#[derive(Debug, Default)]
+pub(crate) struct Missing {
+    /// Kinds whose first list is under way.
+    pub(crate) listing: Vec<&'static Kind>,
+    /// Objects that exist and must be fetched once.
+    pub(crate) objects: Vec<ObjectRef>,
+    /// Configs whose content must be digested, with their version.
+    pub(crate) digests: Vec<(ObjectRef, String)>,
+}
+
+impl Missing {
+    pub(crate) fn is_nothing(&self) -> bool {
+        self.listing.is_empty() && self.objects.is_empty() && self.digests.is_empty()
+    }
+}
+
+impl World {
+    /// The state. A thread that panicked while it held the lock left consistent maps behind, so the lock stays usable.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks at a Canary at that moment.
+    pub(crate) fn wake(&self, key: &Key, at: Instant) {
+        self.state().wake(key, at);
+        self.queued.notify_one();
+    }
+
+    /// A watch (or the answer to a write) brings an object.
+    pub(crate) fn apply(&self, kind: &'static Kind, object: &Value) {
+        let changed = self.state().apply(kind, object);
+        if changed {
+            self.queued.notify_one();
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// A watch says that an object is gone.
+    pub(crate) fn delete(&self, kind: &'static Kind, object: &Value) {
+        let (namespace, name) = (objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
+        let mut state = self.state();
+        if state.stores.entry(kind).or_default().delete(namespace, name, crate::store::version(object)) {
+            state.wake_readers(&kind.object(namespace, name));
+        }
+        drop(state);
+        self.queued.notify_one();
+        self.changed.notify_waiters();
+    }
+}
+
+impl State {
+    /// Looks at a Canary at that moment; one that is being decided right now is looked at again afterwards.
+    pub(crate) fn wake(&mut self, key: &Key, at: Instant) {
+        if let Some(entry) = self.canaries.get_mut(key) {
+            if entry.running {
+                entry.dirty = true;
+            } else {
+                self.queue.add(key.clone(), at);
+            }
+        }
+    }
+
+    fn wake_readers(&mut self, reference: &ObjectRef) {
+        let now = Instant::now();
+        let keys: Vec<Key> = self.readers.get(reference).into_iter().flatten().cloned().collect();
+        for key in keys {
+            self.wake(&key, now);
+        }
+    }
+
+    /// Everybody who reads a kind looks again.
+    pub(crate) fn wake_kind(&mut self, kind: &'static Kind) {
+        let now = Instant::now();
+        let keys: BTreeSet<Key> = self.readers.iter().filter(|(reference, _)| reference.kind == kind).flat_map(|(_, keys)| keys.iter().cloned()).collect();
+        for key in keys {
+            self.wake(&key, now);
+        }
+    }
+
+    fn apply(&mut self, kind: &'static Kind, object: &Value) -> bool {
+        let reference = kind.object(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
+        let wanted = self.readers.contains_key(&reference) || kept_whole(kind);
+        let changed = self.stores.entry(kind).or_default().apply(object, wanted);
+        if changed {
+            self.wake_readers(&reference);
+        }
+        changed
+    }
+
+    /// A list of a kind is complete: what it did not bring is gone, and whoever waited for it looks again.
+    pub(crate) fn end_list(&mut self, kind: &'static Kind) {
+        let lost = self.stores.entry(kind).or_default().end_list();
+        for (namespace, name) in lost {
+            self.wake_readers(&kind.object(&namespace, &name));
+        }
+        self.wake_kind(kind);
+    }
+
+    /// A kind cannot be had. Whoever reads it is told once per message.
+    pub(crate) fn fail_kind(&mut self, kind: &'static Kind, why: String) {
+        let store = self.stores.entry(kind).or_default();
+        // What was read before stays known while the watch is only interrupted.
+        if store.health == Health::Ready || store.health == Health::Failing(why.clone()) {
+            return;
+        }
+        store.health = Health::Failing(why);
+        self.wake_kind(kind);
+    }
+
+    /// Says which objects a Canary reads from now on. Kinds that nobody watched are wanted then.
+    pub(crate) fn set_reads(&mut self, key: &Key, reads: BTreeSet<ObjectRef>) {
+        let Some(entry) = self.canaries.get_mut(key) else { return };
+        let before = std::mem::replace(&mut entry.reads, reads.clone());
+        for reference in before.difference(&reads) {
+            self.drop_reader(reference, key);
+        }
+        for reference in reads.difference(&before) {
+            self.readers.entry(reference.clone()).or_default().insert(key.clone());
+            if !self.stores.contains_key(reference.kind) {
+                self.stores.insert(reference.kind, Store::default());
+                self.wanted_kinds.insert(reference.kind);
+            }
+        }
+    }
+
+    fn drop_reader(&mut self, reference: &ObjectRef, key: &Key) {
+        let Some(readers) = self.readers.get_mut(reference) else { return };
+        readers.remove(key);
+        if readers.is_empty() {
+            self.readers.remove(reference);
+            self.digests.remove(reference);
+            if let Some(store) = self.stores.get_mut(reference.kind) {
+                store.forget(reference);
+            }
+        }
+    }
+
+    /// A Canary is gone.
+    pub(crate) fn remove_canary(&mut self, key: &Key) -> Option<Entry> {
+        self.set_reads(key, BTreeSet::new());
+        self.queue.remove(key);
+        self.canaries.remove(key)
+    }
+
+    /// Kinds that nobody reads any more.
+    pub(crate) fn unread_kinds(&self) -> Vec<&'static Kind> {
+        self.stores.keys().copied().filter(|kind| !kept_whole(kind) && !self.readers.keys().any(|reference| reference.kind == *kind)).collect()
+    }
+
+    /// Puts the objects into a snapshot, and says what is missing.
+    pub(crate) fn snapshot(&self, reads: &BTreeSet<ObjectRef>) -> (Snapshot, Missing) {
+        let (mut snapshot, mut missing) = (Snapshot::new(), Missing::default());
+        for reference in reads {
+            let Some(store) = self.stores.get(reference.kind) else {
+                missing.listing.push(reference.kind);
+                continue;
+            };
+            match &store.health {
+                Health::Listing => missing.listing.push(reference.kind),
+                Health::Failing(why) => snapshot.set_unavailable(*reference.kind, why.clone()),
+                Health::Ready => {}
+            }
+            match store.known(&reference.namespace, &reference.name) {
+                Known::Kept(bytes) => {
+                    // Written by us from a value, so it is one.
+                    let object: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+                    self.add_digest(reference, &object, &mut snapshot, &mut missing);
+                    snapshot.insert(reference.clone(), Arc::new(object));
+                }
+                Known::Exists => missing.objects.push(reference.clone()),
+                Known::Missing => {}
+            }
+        }
+        missing.listing.sort_unstable();
+        missing.listing.dedup();
+        (snapshot, missing)
+    }
+
+    fn add_digest(&self, reference: &ObjectRef, object: &Value, snapshot: &mut Snapshot, missing: &mut Missing) {
+        if !by_metadata(reference.kind) {
+            return;
+        }
+        let version = objects::paths::text(object, "/metadata/resourceVersion");
+        match self.digests.get(reference) {
+            Some((digested, digest)) if digested == version => snapshot.insert_digest(reference.clone(), digest.clone()),
+            _ => missing.digests.push((reference.clone(), version.to_owned())),
+        }
+    }
+
+    /// The content of a config was read.
+    pub(crate) fn set_digest(&mut self, reference: ObjectRef, version: String, digest: Result<ConfigDigest, String>) {
+        self.digests.insert(reference, (version, digest));
+    }
+
+    /// An object that is kept whole, by name: templates and alert providers.
+    pub(crate) fn find(&self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Value> {
+        match self.stores.get(kind)?.known(namespace, name) {
+            Known::Kept(bytes) => serde_json::from_slice(&bytes).ok(),
+            _ => None,
+        }
+    }
+}
+
+/// Kinds of which every object is kept: few, and looked up by name at any time.
+fn kept_whole(kind: &Kind) -> bool {
+    *kind == METRIC_TEMPLATE || *kind == ALERT_PROVIDER
+}
+
+/// Kinds that are watched as metadata only.
+pub(crate) fn by_metadata(kind: &Kind) -> bool {
+    *kind == CONFIG_MAP || *kind == SECRET
+}
