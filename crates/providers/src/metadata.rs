@@ -1,6 +1,6 @@
 //! Labels, annotations and owner references of generated objects.
 //!
-//! What is copied from a target to its generated objects, what marks an object as ours, and what keeps GitOps tools away from it. Pure functions over
+//! What is copied from a target to its generated objects, what marks an object as ours, and what keeps Flux from it. Pure functions over
 //! maps of strings; nothing here knows a kind.
 
 use api::{Rollout, Settings};
@@ -13,7 +13,7 @@ pub const ID: &str = "flagger-id";
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Annotation in which the Deployment controller counts its revisions; wrong on any copy.
 pub const DEPLOYMENT_REVISION: &str = "deployment.kubernetes.io/revision";
-/// Annotation on ConfigMaps and Secrets: a value that starts with `disable` keeps them from being tracked and copied.
+/// Annotation on a ConfigMap or Secret: a value that starts with `disable` keeps it from being tracked and copied.
 pub const CONFIG_TRACKING: &str = "flagger.app/config-tracking";
 /// The annotations that keep Flux from reverting what a rollout does to a generated object.
 pub const TOOLKIT_OPT_OUT: [(&str, &str); 2] =

@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 mod configs;
+#[cfg(test)]
+mod contract;
 pub mod deployment;
 mod ports;
 mod readiness;

@@ -10,7 +10,7 @@ use super::workload::{Workload, pod_spec, prefixed, under};
 use super::{Fresh, Pods, Target, TargetError, ports, selectors};
 use crate::access::{Access, WRITE};
 use api::Rollout;
-use objects::hash::{self, Generation};
+use objects::hash;
 use objects::kind::DEPLOYMENT;
 use objects::{ObjectRef, Snapshot, Write, paths};
 use rollout::{Configs, Primary, Target as Seen, Trouble};
@@ -31,6 +31,7 @@ static WORKLOAD: Workload = Workload {
     shared: &["progressDeadlineSeconds", "minReadySeconds", "revisionHistoryLimit", "strategy"],
     own: &["paused", "replicas", "selector", "template"],
     adapt: selectors::rewrite_scheduling,
+    hash: hash::pod_template,
 };
 
 impl Target for Deployment {
@@ -58,12 +59,9 @@ impl Target for Deployment {
         now: jiff::Timestamp,
     ) -> Result<Seen, TargetError> {
         let target = WORKLOAD.target(rollout, live)?;
-        let template = template(target);
-        let hash = |generation| hash::pod_template(template, generation);
-        let allowance = allowance(rollout, rollout.canary_ready_threshold, now);
         Ok(Seen {
-            revision: WORKLOAD.revision(rollout, live, target, stored, &hash, hash::reproducible(template)),
-            readiness: readiness::deployment(target, allowance)
+            revision: WORKLOAD.revision(rollout, live, target, stored),
+            readiness: readiness::deployment(target, allowance(rollout, rollout.canary_ready_threshold, now))
                 .map_err(saying(&format!("canary deployment {} not ready: ", rollout.full_target()))),
             scaled_down: replicas(target) == Some(0),
         })
@@ -79,14 +77,12 @@ impl Target for Deployment {
                 return Primary { exists: false, readiness: Err(trouble), serving: false, current: false };
             }
         };
-        let allowance = allowance(rollout, rollout.primary_ready_threshold, now);
-        let original = WORKLOAD.target(rollout, live).and_then(|target| WORKLOAD.original(rollout, live, target));
         Primary {
             exists: true,
-            readiness: readiness::deployment(primary, allowance)
+            readiness: readiness::deployment(primary, allowance(rollout, rollout.primary_ready_threshold, now))
                 .map_err(saying(&format!("{}.{} not ready: ", rollout.primary, rollout.namespace))),
             serving: paths::integer(primary, "/status/availableReplicas").is_some_and(|available| available > 0),
-            current: original.is_ok_and(|original| WORKLOAD.is_current(rollout, live, &original, primary)),
+            current: WORKLOAD.is_current(rollout, live, primary),
         }
     }
 
@@ -112,7 +108,12 @@ impl Target for Deployment {
         fresh: &Fresh,
         minimum: Option<i64>,
     ) -> Result<Vec<Write>, TargetError> {
-        under("createPrimaryDeployment failed: ", create_primary(rollout, live, fresh, minimum))
+        // The primary is what serves: never none, also when it is made anew while the target rests.
+        let finish = |primary: &mut Value, target: &Value| {
+            let wanted = replicas(target).filter(|own| *own > 0).or(minimum).unwrap_or(1).max(1);
+            paths::set(primary, &["spec", "replicas"], json!(wanted));
+        };
+        under("createPrimaryDeployment failed: ", WORKLOAD.create(rollout, live, fresh, finish))
     }
 
     fn promote(
@@ -122,8 +123,14 @@ impl Target for Deployment {
         fresh: &Fresh,
         revision: &str,
     ) -> Result<Vec<Write>, TargetError> {
-        let failure = format!("updating deployment {}.{} template spec failed: ", rollout.primary, rollout.namespace);
-        under(&failure, promote(rollout, live, fresh, revision))
+        // The target was scaled up for its analysis. One that somebody has scaled to zero meanwhile must not take the primary with it.
+        WORKLOAD.promote(rollout, live, fresh, revision, |primary, target| {
+            if rollout.autoscaler.is_none()
+                && let Some(own) = replicas(target).filter(|own| *own > 0)
+            {
+                paths::set(primary, &["spec", "replicas"], json!(own));
+            }
+        })
     }
 
     fn scale_down(&self, rollout: &Rollout, live: &Snapshot) -> Result<Vec<Write>, TargetError> {
@@ -131,82 +138,27 @@ impl Target for Deployment {
         Ok(scale(rollout, WORKLOAD.target(rollout, live)?, 0, failure))
     }
 
+    /// A target that has replicas already keeps their number.
     fn scale_up(&self, rollout: &Rollout, live: &Snapshot, minimum: Option<i64>) -> Result<Vec<Write>, TargetError> {
-        scale_up(rollout, live, minimum)
+        let target = WORKLOAD.target(rollout, live)?;
+        if replicas(target).is_some_and(|own| own > 0) {
+            return Ok(Vec::new());
+        }
+        let wanted = if rollout.autoscaler.is_some() { minimum } else { primary_replicas(rollout, live)? };
+        let wanted = wanted.unwrap_or(1).max(1);
+        Ok(scale(rollout, target, wanted, format!("scaling up {} to {wanted} failed: ", rollout.full_target())))
     }
 
     fn revert(&self, rollout: &Rollout, live: &Snapshot, minimum: Option<i64>) -> Result<Vec<Write>, TargetError> {
         let target = WORKLOAD.target(rollout, live)?;
         let reference = WORKLOAD.primary_ref(rollout);
         let Some(primary) = live.look(&reference).map_err(|absent| WORKLOAD.unreadable(&reference, &absent))? else {
-            return under("ScaleFromZero failed: ", scale_up(rollout, live, minimum));
+            return under("ScaleFromZero failed: ", self.scale_up(rollout, live, minimum));
         };
         let wanted = replicas(primary).unwrap_or(1);
-        Ok(scale(
-            rollout,
-            target,
-            wanted,
-            format!("scale failed: scaling {} to {wanted} failed: ", rollout.full_target()),
-        ))
+        let failure = format!("scale failed: scaling {} to {wanted} failed: ", rollout.full_target());
+        Ok(scale(rollout, target, wanted, failure))
     }
-}
-
-fn create_primary(
-    rollout: &Rollout,
-    live: &Snapshot,
-    fresh: &Fresh,
-    minimum: Option<i64>,
-) -> Result<Vec<Write>, TargetError> {
-    let target = WORKLOAD.target(rollout, live)?;
-    // A target without selector label is told also when its primary exists.
-    WORKLOAD.selector(rollout, target)?;
-    let reference = WORKLOAD.primary_ref(rollout);
-    if live.look(&reference).map_err(|absent| WORKLOAD.unreadable(&reference, &absent))?.is_some() {
-        return Ok(Vec::new());
-    }
-    let original = WORKLOAD.original(rollout, live, target)?;
-    let mut primary = WORKLOAD.new_primary(rollout, &original, fresh);
-    // The primary is what serves: never none, also when it is made anew while the target rests.
-    let wanted = replicas(target).filter(|own| *own > 0).or(minimum).unwrap_or(1).max(1);
-    paths::set(&mut primary, &["spec", "replicas"], json!(wanted));
-    let full_name = format!("{}.{}", reference.name, reference.namespace);
-    let mut writes = original.copies(rollout, live)?;
-    writes.push(
-        Write::create(reference, primary, format!("creating deployment {full_name} failed: "))
-            .logging(format!("Deployment {full_name} created")),
-    );
-    Ok(writes)
-}
-
-fn promote(rollout: &Rollout, live: &Snapshot, fresh: &Fresh, revision: &str) -> Result<Vec<Write>, TargetError> {
-    let target = WORKLOAD.target(rollout, live)?;
-    if hash::pod_template(template(target), Generation::CURRENT) != revision {
-        return Err(TargetError::Changed);
-    }
-    WORKLOAD.selector(rollout, target)?;
-    let primary = WORKLOAD.primary(rollout, live)?;
-    let original = WORKLOAD.original(rollout, live, target)?;
-    let mut wanted = WORKLOAD.promoted(rollout, &original, fresh, primary);
-    // A target that somebody has scaled to zero meanwhile must not take the primary with it.
-    if rollout.autoscaler.is_none()
-        && let Some(own) = replicas(target).filter(|own| *own > 0)
-    {
-        paths::set(&mut wanted, &["spec", "replicas"], json!(own));
-    }
-    let mut writes = original.copies(rollout, live)?;
-    writes.extend(Write::update(WORKLOAD.primary_ref(rollout), primary, &wanted, ""));
-    Ok(writes)
-}
-
-/// Scales the target from zero; one that has replicas already keeps their number.
-fn scale_up(rollout: &Rollout, live: &Snapshot, minimum: Option<i64>) -> Result<Vec<Write>, TargetError> {
-    let target = WORKLOAD.target(rollout, live)?;
-    if replicas(target).is_some_and(|own| own > 0) {
-        return Ok(Vec::new());
-    }
-    let wanted = if rollout.autoscaler.is_some() { minimum } else { primary_replicas(rollout, live)? };
-    let wanted = wanted.unwrap_or(1).max(1);
-    Ok(scale(rollout, target, wanted, format!("scaling up {} to {wanted} failed: ", rollout.full_target())))
 }
 
 /// The primary's number of replicas; `None` for a primary that is missing or does not say.
@@ -228,10 +180,6 @@ fn replicas(deployment: &Value) -> Option<i64> {
     paths::integer(deployment, "/spec/replicas")
 }
 
-fn template(deployment: &Value) -> &Value {
-    deployment.pointer("/spec/template").unwrap_or(&Value::Null)
-}
-
 fn allowance(rollout: &Rollout, threshold: i64, now: jiff::Timestamp) -> Allowance {
     Allowance { threshold, deadline_seconds: rollout.progress_deadline_seconds, now }
 }
@@ -240,3 +188,6 @@ fn allowance(rollout: &Rollout, threshold: i64, now: jiff::Timestamp) -> Allowan
 fn saying(prefix: &str) -> impl Fn(Trouble) -> Trouble + use<'_> {
     move |trouble| Trouble { message: format!("{prefix}{}", trouble.message), ..trouble }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,8 @@ use super::{Fresh, TargetError};
 use crate::metadata::{self, DEPLOYMENT_REVISION, ID, LAST_APPLIED, StringMap};
 use api::Rollout;
 use objects::diff::equivalent;
-use objects::hash::Generation;
-use objects::{Absent, Kind, ObjectRef, Snapshot, Write, paths};
+use objects::hash::{self, Generation};
+use objects::{Absent, Change, Kind, ObjectRef, Snapshot, Write, paths};
 use rollout::Revision;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -28,10 +28,12 @@ pub(super) struct Workload {
     pub(super) own: &'static [&'static str],
     /// What else is different in the primary's pod spec.
     pub(super) adapt: fn(&mut Value, &Rollout),
+    /// The hash of `spec.template`.
+    pub(super) hash: fn(&Value, Generation) -> String,
 }
 
 /// The target with all that a copy of it depends on.
-pub(super) struct Original<'a> {
+struct Original<'a> {
     target: &'a Value,
     selector: Selector,
     tracked: Tracked,
@@ -73,19 +75,69 @@ impl Workload {
     }
 
     /// What the primary is made from.
-    pub(super) fn original<'a>(
-        &self,
-        rollout: &Rollout,
-        live: &Snapshot,
-        target: &'a Value,
-    ) -> Result<Original<'a>, TargetError> {
+    fn original<'a>(&self, rollout: &Rollout, live: &Snapshot, target: &'a Value) -> Result<Original<'a>, TargetError> {
         let selector = self.selector(rollout, target)?;
         let tracked = Tracked::of(rollout, live, pod_spec(target))?;
         Ok(Original { target, selector, tracked })
     }
 
+    /// Creates the primary where it is missing, with the copies of its configs before it. `finish` adds what only the kind knows, given the target.
+    pub(super) fn create(
+        &self,
+        rollout: &Rollout,
+        live: &Snapshot,
+        fresh: &Fresh,
+        finish: impl FnOnce(&mut Value, &Value),
+    ) -> Result<Vec<Write>, TargetError> {
+        let target = self.target(rollout, live)?;
+        // A target without selector label is told also when its primary exists.
+        self.selector(rollout, target)?;
+        let reference = self.primary_ref(rollout);
+        if live.look(&reference).map_err(|absent| self.unreadable(&reference, &absent))?.is_some() {
+            return Ok(Vec::new());
+        }
+        let original = self.original(rollout, live, target)?;
+        let mut primary = self.new_primary(rollout, &original, fresh);
+        finish(&mut primary, target);
+        let full_name = format!("{}.{}", reference.name, reference.namespace);
+        let mut writes = original.tracked.copies(rollout, live)?;
+        writes.push(
+            Write::create(reference, primary, format!("creating {} {full_name} failed: ", self.noun))
+                .logging(format!("{} {full_name} created", self.kind.kind)),
+        );
+        Ok(writes)
+    }
+
+    /// Makes the primary what the target is, if the target is that revision: the copies of its configs first, so that a crash in between leaves new
+    /// configs with old pods and not pods without configs. `finish` adds what only the kind knows, given the target.
+    pub(super) fn promote(
+        &self,
+        rollout: &Rollout,
+        live: &Snapshot,
+        fresh: &Fresh,
+        revision: &str,
+        finish: impl FnOnce(&mut Value, &Value),
+    ) -> Result<Vec<Write>, TargetError> {
+        let promote = || {
+            let target = self.target(rollout, live)?;
+            if (self.hash)(template(target), Generation::CURRENT) != revision {
+                return Err(TargetError::Changed);
+            }
+            self.selector(rollout, target)?;
+            let primary = self.primary(rollout, live)?;
+            let original = self.original(rollout, live, target)?;
+            let mut wanted = self.promoted(rollout, &original, fresh, primary);
+            finish(&mut wanted, target);
+            let mut writes = original.tracked.copies(rollout, live)?;
+            writes.extend(self.update(rollout, primary, &wanted));
+            Ok(writes)
+        };
+        let full_name = format!("{}.{}", rollout.primary, rollout.namespace);
+        under(&format!("updating {} {full_name} template spec failed: ", self.noun), promote())
+    }
+
     /// A new primary, without `spec.replicas` and the like.
-    pub(super) fn new_primary(&self, rollout: &Rollout, original: &Original<'_>, fresh: &Fresh) -> Value {
+    fn new_primary(&self, rollout: &Rollout, original: &Original<'_>, fresh: &Fresh) -> Value {
         let mut annotations = metadata::drop_toolkit(&paths::annotations(original.target));
         // Both tell of the target's past and are wrong on a copy.
         annotations.remove(LAST_APPLIED);
@@ -108,7 +160,7 @@ impl Workload {
     }
 
     /// The live primary, changed to what the target is. Replicas and the like are not touched.
-    pub(super) fn promoted(&self, rollout: &Rollout, original: &Original<'_>, fresh: &Fresh, primary: &Value) -> Value {
+    fn promoted(&self, rollout: &Rollout, original: &Original<'_>, fresh: &Fresh, primary: &Value) -> Value {
         let mut wanted = primary.clone();
         let mut annotations = metadata::by_prefix(&paths::annotations(original.target), &rollout.settings);
         annotations.remove(DEPLOYMENT_REVISION);
@@ -123,17 +175,27 @@ impl Workload {
         wanted
     }
 
-    /// Whether the primary's pods run what [`Self::promoted`] would give them, copies of configs included. Its `flagger-id` does not count, nor do fields
-    /// of its pod spec that the server has filled in.
-    pub(super) fn is_current(
-        &self,
-        rollout: &Rollout,
-        live: &Snapshot,
-        original: &Original<'_>,
-        primary: &Value,
-    ) -> bool {
+    /// The write that makes the live primary what is wanted, `None` where it is.
+    ///
+    /// Its pod template is compared to the letter: there an empty map may mean something else than none (an empty `namespaceSelector` selects all
+    /// namespaces), and that difference is a revision of its own.
+    fn update(&self, rollout: &Rollout, primary: &Value, wanted: &Value) -> Option<Write> {
+        let mut write = Write::update(self.primary_ref(rollout), primary, wanted, "")?;
+        if let Change::Merge { patch, .. } = &mut write.change
+            && let Some(exact) = exact_patch(template(primary), template(wanted))
+        {
+            paths::set(patch, &["spec", "template"], exact);
+        }
+        Some(write)
+    }
+
+    /// Whether the primary's pods run what a promotion of the target would give them now, copies of configs included. Their `flagger-id` does not count,
+    /// nor do fields of the pod spec that a server has filled in.
+    pub(super) fn is_current(&self, rollout: &Rollout, live: &Snapshot, primary: &Value) -> bool {
+        let target = self.target(rollout, live);
+        let Ok(original) = target.and_then(|target| self.original(rollout, live, target)) else { return false };
         let mut wanted = json!({});
-        self.copy_template(rollout, original, "", &mut wanted);
+        self.copy_template(rollout, &original, "", &mut wanted);
         let without_id = |object: &Value| {
             let mut annotations = paths::strings(object, "/spec/template/metadata/annotations");
             annotations.remove(ID);
@@ -172,40 +234,35 @@ impl Workload {
         paths::set(primary, &["spec", "template", "spec"], spec);
     }
 
-    /// Which revision a target is. `hash`: its hash by a generation of the formula; `reproducible`: the reference is sure to have the same.
-    pub(super) fn revision(
-        &self,
-        rollout: &Rollout,
-        live: &Snapshot,
-        target: &Value,
-        stored: &[&str],
-        hash: &dyn Fn(Generation) -> String,
-        reproducible: bool,
-    ) -> Revision {
+    /// Which revision a target is. `stored`: the hashes in the status.
+    pub(super) fn revision(&self, rollout: &Rollout, live: &Snapshot, target: &Value, stored: &[&str]) -> Revision {
+        let hash = |generation| (self.hash)(template(target), generation);
         let current = hash(Generation::CURRENT);
         let known = stored.contains(&current.as_str());
         // A successor of the formula is announced whose hashes have a version in front.
-        let comparable = known || (reproducible && !stored.iter().any(|stored| stored.contains(':')));
+        let foreign = stored.iter().any(|stored| stored.contains(':'));
+        let comparable = known || (!foreign && hash::reproducible(template(target)));
         let takeover = !known && comparable && stored.iter().any(|stored| !stored.is_empty());
-        let older =
-            if takeover { Generation::OLDER.iter().map(|generation| hash(*generation)).collect() } else { Vec::new() };
-        let same_images =
-            !comparable && self.primary(rollout, live).is_ok_and(|primary| images(primary) == images(target));
-        Revision { hash: current, older, same_images, comparable }
+        Revision {
+            older: if takeover { Generation::OLDER.into_iter().map(hash).collect() } else { Vec::new() },
+            same_images: !comparable
+                && self.primary(rollout, live).is_ok_and(|primary| images(primary) == images(target)),
+            hash: current,
+            comparable,
+        }
     }
 }
 
 impl Original<'_> {
-    /// The copies of its configs that have to be written before it.
-    pub(super) fn copies(&self, rollout: &Rollout, live: &Snapshot) -> Result<Vec<Write>, TargetError> {
-        self.tracked.copies(rollout, live)
-    }
-
     /// The labels of the primary itself.
     fn labels(&self, rollout: &Rollout) -> StringMap {
         let included = metadata::by_prefix(&paths::labels(self.target), &rollout.settings);
         metadata::primary_labels(&included, &self.selector.label, &self.selector.primary_value())
     }
+}
+
+fn template(workload: &Value) -> &Value {
+    workload.pointer("/spec/template").unwrap_or(&Value::Null)
 }
 
 /// `spec.template.spec` of a workload.
@@ -216,8 +273,8 @@ pub(super) fn pod_spec(workload: &Value) -> &Value {
 /// The same error with a text in front; [`TargetError::Changed`] stays as it is.
 pub(super) fn prefixed(prefix: &str) -> impl Fn(TargetError) -> TargetError + use<'_> {
     move |error| match error {
+        TargetError::Passing(text) => TargetError::new(format!("{prefix}{text}")),
         TargetError::Changed => error,
-        other => TargetError::new(format!("{prefix}{other}")),
     }
 }
 
@@ -241,6 +298,20 @@ fn covers(live: &Value, wanted: &Value) -> bool {
         }
         _ => equivalent(live, wanted),
     }
+}
+
+/// The JSON merge patch between two values, in which absence and emptiness differ.
+fn exact_patch(live: &Value, wanted: &Value) -> Option<Value> {
+    if live == wanted {
+        return None;
+    }
+    let (Value::Object(live), Value::Object(wanted)) = (live, wanted) else { return Some(wanted.clone()) };
+    let removed = live.keys().filter(|key| !wanted.contains_key(*key)).map(|key| (key.clone(), Value::Null));
+    let changed = wanted.iter().filter_map(|(key, inner)| {
+        let patch = live.get(key).map_or_else(|| Some(inner.clone()), |present| exact_patch(present, inner));
+        Some((key.clone(), patch?))
+    });
+    Some(Value::Object(removed.chain(changed).collect()))
 }
 
 /// Images by name of the container, init containers apart.
