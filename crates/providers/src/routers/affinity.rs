@@ -74,7 +74,9 @@ mod tests {
 
     #[test]
     fn attributes_follow_in_a_fixed_order_and_only_if_set() {
-        let all = affinity("{cookieName: c, domain: example.com, httpOnly: true, partitioned: true, path: /x, sameSite: Lax, secure: true, maxAge: 60}");
+        let all = affinity(
+            "{cookieName: c, domain: example.com, httpOnly: true, partitioned: true, path: /x, sameSite: Lax, secure: true, maxAge: 60}",
+        );
         let attributes = "; Domain=example.com; HttpOnly; Partitioned; Path=/x; SameSite=Lax; Secure";
         assert_eq!(give_canary("c=abc", &all), format!("c=abc; Max-Age=60{attributes}"));
         assert_eq!(take_back("c=abc", &all), format!("c=abc; Max-Age=-1{attributes}"));

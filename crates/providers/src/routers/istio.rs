@@ -16,6 +16,8 @@ mod destination_rule;
 mod matching;
 mod reading;
 mod rules;
+#[cfg(test)]
+mod tests;
 mod virtual_service;
 
 /// `networking.istio.io/v1beta1 VirtualService`.
@@ -50,10 +52,11 @@ impl Router for Istio {
         let tcp = is_tcp(rollout);
         // The rules of A/B testing take the place of those for cookies and of the mirror (I20).
         let plain = !tcp && rollout.analysis.matches.is_empty();
+        let sticky = plain && rollout.analysis.session_affinity.is_some();
         Abilities {
             matches: !tcp,
             mirrors: plain,
-            affinity: if plain && rollout.analysis.session_affinity.is_some() { AffinityAbility::Both } else { AffinityAbility::None },
+            affinity: if sticky { AffinityAbility::Both } else { AffinityAbility::None },
             missing: missing(rollout),
             ..Abilities::default()
         }

@@ -104,3 +104,180 @@ fn restored(present: &Value, stored: &Value) -> Value {
     }
     spec
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Istio, VIRTUAL_SERVICE};
+    use super::*;
+    use crate::routers::Router;
+    use crate::testing::{World, rollout, yaml};
+    use ::rollout::{Routes, Weight};
+    use api::HttpMatchRequest;
+
+    /// A VirtualService of the user's, as it was found.
+    fn found() -> Value {
+        yaml(
+            "
+apiVersion: networking.istio.io/v1beta1
+kind: VirtualService
+metadata:
+  name: cart
+  namespace: shop
+  labels: {app.kubernetes.io/managed-by: Helm}
+  annotations: {meta.helm.sh/release-name: cart}
+spec:
+  gateways: [istio-system/own]
+  hosts: [own.example.com]
+  exportTo: ['.']
+  http:
+  - name: main
+    retries: {attempts: 2, retryRemoteLocalities: true}
+    route: [{destination: {host: cart}}]
+  tls: [{match: [{port: 443, sniHosts: [own.example.com]}]}]
+",
+        )
+    }
+
+    fn taken_over(object: Value) -> (Rollout, World) {
+        let rollout = rollout("revertOnDeletion: true");
+        let mut world = World::new().with(&VIRTUAL_SERVICE, object);
+        for routes in [Routes::to_primary(), Routes::weighted(Weight::clipped(30)), Routes::to_primary()] {
+            let writes = Istio.render(&rollout, &world.live, &routes).unwrap();
+            world.apply(&writes);
+        }
+        (rollout, world)
+    }
+
+    fn give_back(rollout: &Rollout, world: &mut World) -> Vec<Write> {
+        let writes = Istio.revert(rollout, &world.live).unwrap();
+        world.apply(&writes);
+        assert_eq!(Istio.revert(rollout, &world.live), Ok(Vec::new()), "again");
+        writes
+    }
+
+    #[test]
+    fn a_found_route_is_taken_over_with_its_original_and_foreign_metadata_kept() {
+        let (_, world) = taken_over(found());
+        let object = world.get(&VIRTUAL_SERVICE, "cart");
+        assert_eq!(
+            object["spec"],
+            json!({
+                "hosts": ["cart"],
+                "gateways": ["mesh"],
+                "exportTo": ["."],
+                "tls": [{"match": [{"port": 443, "sniHosts": ["own.example.com"]}]}],
+                "http": [{"route": [
+                    {"destination": {"host": "cart-primary"}, "weight": 100},
+                    {"destination": {"host": "cart-canary"}, "weight": 0},
+                ]}],
+            })
+        );
+        assert_eq!(
+            object["metadata"]["annotations"],
+            json!({
+                "meta.helm.sh/release-name": "cart",
+                "kustomize.toolkit.fluxcd.io/reconcile": "disabled",
+                "helm.toolkit.fluxcd.io/driftDetection": "disabled",
+                ORIGINAL: found()["spec"].to_string(),
+            })
+        );
+        assert_eq!(object["metadata"]["labels"], json!({"app.kubernetes.io/managed-by": "Helm"}));
+        assert!(object.pointer("/metadata/ownerReferences").is_none());
+    }
+
+    #[test]
+    fn a_found_route_is_given_back_as_it_was() {
+        let (rollout, mut world) = taken_over(found());
+        let writes = give_back(&rollout, &mut world);
+        assert_eq!(writes[0].failure, "VirtualService cart.shop update error: ");
+        let mut object = world.get(&VIRTUAL_SERVICE, "cart").clone();
+        set(&mut object, &["metadata", "resourceVersion"], Value::Null);
+        assert_eq!(object, found());
+    }
+
+    #[test]
+    fn the_original_is_stored_once() {
+        let (mut rollout, mut world) = taken_over(found());
+        let stored = annotations(world.get(&VIRTUAL_SERVICE, "cart")).remove(ORIGINAL);
+        assert!(stored.is_some());
+        rollout.service.matches = vec![HttpMatchRequest { port: 80, ..HttpMatchRequest::default() }];
+        let writes = Istio.render(&rollout, &world.live, &Routes::to_primary()).unwrap();
+        assert_eq!(writes.len(), 1);
+        world.apply(&writes);
+        assert_eq!(annotations(world.get(&VIRTUAL_SERVICE, "cart")).remove(ORIGINAL), stored);
+    }
+
+    #[test]
+    fn what_kubectl_has_applied_is_the_original() {
+        let mut applied = found();
+        let flux = "kustomize.toolkit.fluxcd.io/reconcile";
+        set(&mut applied, &["metadata", "annotations", flux], json!("disabled"));
+        let mut object = applied.clone();
+        set(&mut object, &["metadata", "annotations", LAST_APPLIED], json!(applied.to_string()));
+        let (rollout, mut world) = taken_over(object.clone());
+        let kept = annotations(world.get(&VIRTUAL_SERVICE, "cart"));
+        assert_eq!(kept.get(LAST_APPLIED), Some(&applied.to_string()));
+        assert!(!kept.contains_key(ORIGINAL));
+        give_back(&rollout, &mut world);
+        let mut given = world.get(&VIRTUAL_SERVICE, "cart").clone();
+        set(&mut given, &["metadata", "resourceVersion"], Value::Null);
+        assert_eq!(given, object, "the user's own opt-out of Flux stays");
+    }
+
+    #[test]
+    fn what_an_older_release_has_stored_takes_nothing_away() {
+        let mut object = found();
+        let old = r#"{"hosts":["own.example.com"],"http":[{"route":[{"destination":{"host":"cart"},"weight":0}]}]}"#;
+        set(&mut object, &["metadata", "annotations", ORIGINAL], json!(old));
+        let (rollout, mut world) = taken_over(object);
+        give_back(&rollout, &mut world);
+        assert_eq!(
+            world.get(&VIRTUAL_SERVICE, "cart")["spec"],
+            json!({
+                "exportTo": ["."],
+                "tls": [{"match": [{"port": 443, "sniHosts": ["own.example.com"]}]}],
+                "hosts": ["own.example.com"],
+                "http": [{"route": [{"destination": {"host": "cart"}, "weight": 0}]}],
+            })
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_given_back_is_said() {
+        let rollout = rollout("");
+        let revert = |world: &World| Istio.revert(&rollout, &world.live).unwrap_err().0;
+        assert_eq!(
+            revert(&World::new()),
+            "VirtualService cart.shop get query error: virtualservices.networking.istio.io \"cart\" not found"
+        );
+        for key in [ORIGINAL, LAST_APPLIED] {
+            let mut object = found();
+            set(&mut object, &["metadata", "annotations", key], json!("no map"));
+            let world = World::new().with(&VIRTUAL_SERVICE, object);
+            assert_eq!(revert(&world), format!("VirtualService cart.shop failed to unMarshal annotation {key}"));
+        }
+    }
+
+    #[test]
+    fn what_the_canary_has_made_is_not_given_back() {
+        let rollout = rollout("");
+        let mut world = World::new();
+        let writes = Istio.render(&rollout, &world.live, &Routes::to_primary()).unwrap();
+        world.apply(&writes);
+        assert_eq!(Istio.revert(&rollout, &world.live), Ok(Vec::new()));
+    }
+
+    #[test]
+    fn a_found_route_that_was_right_already_loses_only_our_annotations() {
+        let mut object = found();
+        let split = json!([{"route": [
+            {"destination": {"host": "cart-primary"}, "weight": 100},
+            {"destination": {"host": "cart-canary"}, "weight": 0},
+        ]}]);
+        set(&mut object, &["spec"], json!({"hosts": ["cart"], "gateways": ["mesh"], "http": split}));
+        let (rollout, mut world) = taken_over(object.clone());
+        assert!(!annotations(world.get(&VIRTUAL_SERVICE, "cart")).contains_key(ORIGINAL));
+        give_back(&rollout, &mut world);
+        assert_eq!(annotations(world.get(&VIRTUAL_SERVICE, "cart")), annotations(&object));
+    }
+}

@@ -131,7 +131,9 @@ fn with_cookies_that_are_there(
     let Some(present) = weighted(rollout, live) else { return vec![main] };
     if !want.canary.is_zero() {
         for side in [&rollout.primary_service, &rollout.canary_service] {
-            if let Some(headers) = destinations(present).rfind(|live| host(live) == side).and_then(|live| live.get("headers")) {
+            if let Some(headers) =
+                destinations(present).rfind(|live| host(live) == side).and_then(|live| live.get("headers"))
+            {
                 on_destination(&mut main, side, |destination| set(destination, &["headers"], headers.clone()));
             }
         }

@@ -4,8 +4,8 @@
 //! the middle of a rollout keeps them (I1). Fields of its spec that are not named here stay (G1).
 //! Source: routing notes, sections 5.2 to 5.4 and 5.6.
 
-use super::{adoption, is_tcp, reading, rules};
 use super::{VIRTUAL_SERVICE, virtual_service};
+use super::{adoption, is_tcp, reading, rules};
 use crate::metadata::{StringMap, owner_reference, to_value};
 use crate::routers::RouterError;
 use crate::services::route_metadata;
@@ -52,12 +52,7 @@ fn failed(text: &str) -> RouterError {
     RouterError::new(format!("reconcileVirtualService failed: {text}"))
 }
 
-fn fresh(
-    rollout: &Rollout,
-    want: &Routes,
-    labels: &StringMap,
-    annotations: &StringMap,
-) -> Result<Value, RouterError> {
+fn fresh(rollout: &Rollout, want: &Routes, labels: &StringMap, annotations: &StringMap) -> Result<Value, RouterError> {
     let mut object = json!({
         "apiVersion": VIRTUAL_SERVICE.api_version(),
         "kind": VIRTUAL_SERVICE.kind,
