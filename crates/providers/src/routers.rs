@@ -60,12 +60,25 @@ impl RouterError {
 }
 
 /// Every router, in the order in which they are asked.
-pub static ROUTERS: &[&dyn Router] = &[&gateway::V1BETA1, &gateway::V1, &istio::Istio, &kubernetes::Kubernetes, &nginx::Nginx];
+pub static ROUTERS: &[&dyn Router] =
+    &[&gateway::V1BETA1, &gateway::V1, &istio::Istio, &kubernetes::Kubernetes, &nginx::Nginx];
 
 /// Whether a provider string names a router, built or not: by a name, or by the beginning of one (G7). All other strings are left to Istio.
 fn is_named(provider: &str) -> bool {
     const NAMES: [&str; 13] = [
-        "apisix", "appmesh", "contour", "gatewayapi", "istio", "knative", "kubernetes", "kuma", "linkerd", "nginx", "osm", "skipper", "traefik",
+        "apisix",
+        "appmesh",
+        "contour",
+        "gatewayapi",
+        "istio",
+        "knative",
+        "kubernetes",
+        "kuma",
+        "linkerd",
+        "nginx",
+        "osm",
+        "skipper",
+        "traefik",
     ];
     const BEGINNINGS: [&str; 7] =
         ["appmesh:v1beta1", "appmesh:v1beta2", "gatewayapi:v1", "gloo", "smi:v1alpha1", "smi:v1alpha2", "smi:v1alpha3"];
