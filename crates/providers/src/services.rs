@@ -41,9 +41,9 @@ pub fn ensure_apex(rollout: &Rollout, pods: &Pods, live: &Snapshot) -> Result<Ve
 pub fn revert(rollout: &Rollout, pods: &Pods, live: &Snapshot) -> Result<Vec<Write>, RouterError> {
     let (name, namespace) = (&rollout.apex, &rollout.namespace);
     let reference = reference(rollout, name);
-    let present = live
-        .find(&reference)
-        .map_err(|error| RouterError::new(format!("service {name}.{namespace} get query error: {error}")))?;
+    let unreadable = |error| RouterError::new(format!("service {name}.{namespace} get query error: {error}"));
+    // What is gone need not be given back, and must not keep the Canary from going as well.
+    let Some(present) = live.look(&reference).map_err(unreadable)? else { return Ok(Vec::new()) };
     if controller(present).is_some_and(|owner| text(owner, "/kind") == "Canary") {
         return Ok(Vec::new());
     }

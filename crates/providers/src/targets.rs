@@ -87,6 +87,9 @@ pub enum TargetError {
     /// Waiting may help.
     #[error("{0}")]
     Passing(String),
+    /// An object that is needed does not exist.
+    #[error("{0}")]
+    Missing(String),
     /// The target is another revision by now than the one to promote: decide again.
     #[error("the target changed to another revision")]
     Changed,
@@ -101,7 +104,10 @@ impl TargetError {
 
 impl From<TargetError> for Trouble {
     fn from(error: TargetError) -> Self {
-        Trouble::passing(error.to_string())
+        match error {
+            TargetError::Missing(text) => Trouble::missing(text),
+            other => Trouble::passing(other.to_string()),
+        }
     }
 }
 

@@ -97,9 +97,10 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
             return Ok(script.wait_for_readiness(&trouble.message));
         }
     }
-    if seen.primary.exists && !seen.primary.current {
+    let revision = change::hash(seen).unwrap_or_default().to_owned();
+    if seen.primary.exists && !seen.primary.current && seen.memory.copied.as_ref() != Some(&revision) {
         // The target changed after the primary was copied from it: nothing was promoted yet, so the copy is made again.
-        let revision = change::hash(seen).unwrap_or_default().to_owned();
+        script.memory.copied = Some(revision.clone());
         script.act(Action::Promote { revision });
         return Ok(script.done(Reason::Stepped, Some(seen.now)));
     }

@@ -147,6 +147,8 @@ pub struct Memory {
     pub alerted: Vec<String>,
     /// The revision for which warnings about what cannot be done were given.
     pub warned: Option<String>,
+    /// The revision that was copied to the primary again while initialising: once is enough, should something else keep changing the copy.
+    pub copied: Option<String>,
     /// The phase in which the deletion was noticed; events tell it.
     pub left: Option<Phase>,
 }

@@ -117,7 +117,11 @@ impl Keeper {
                 Some(pods) => services::revert(rollout, &pods, live)?,
                 None => Vec::new(),
             },
-            Action::EnsurePrimary => charge.target.create_primary(rollout, live, &fresh, minimum())?,
+            Action::EnsurePrimary => {
+                // The first primary is as large as the target; a lost one that must be made again serves already, so it is as large as its autoscaler wants.
+                let made_again = view.seen.status.last_promoted_spec.is_some();
+                charge.target.create_primary(rollout, live, &fresh, if made_again { minimum() } else { None })?
+            }
             Action::Promote { revision } => charge.target.promote(rollout, live, &fresh, revision)?,
             Action::ScaleDown => charge.target.scale_down(rollout, live)?,
             Action::ScaleUp => charge.target.scale_up(rollout, live, minimum())?,

@@ -303,7 +303,7 @@ impl Keeper {
     /// Takes a Canary in, from the watch or from the answer to a write.
     pub(crate) fn take_canary(&self, object: Arc<Value>) {
         let key = Key::new(objects::paths::text(&object, "/metadata/namespace"), objects::paths::text(&object, "/metadata/name"));
-        let canary: Canary = match serde_json::from_value(object.as_ref().clone()) {
+        let canary: Canary = match api::decode(object.as_ref().clone()) {
             Ok(canary) => canary,
             Err(why) => {
                 // One object that cannot be read must not keep the others from being looked after.

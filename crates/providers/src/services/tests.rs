@@ -310,7 +310,7 @@ fn an_apex_of_any_canary_is_left_to_garbage_collection() {
 fn what_cannot_be_reverted_is_told_in_the_usual_words() {
     let rollout = rollout("");
     let error = |world: &World| revert(&rollout, &plain(), &world.live).unwrap_err().to_string();
-    assert_eq!(error(&World::new()), "service cart.shop get query error: services \"cart\" not found");
+    assert_eq!(revert(&rollout, &plain(), &World::new().live), Ok(Vec::new()), "what is gone need not be given back");
     let world = World::new().with_yaml(&SERVICE, ADOPTED).edit(&SERVICE, "cart", |service| {
         service["metadata"]["annotations"][LAST_APPLIED] = json!("[");
     });

@@ -66,7 +66,8 @@ impl Workload {
 
     /// The error of not getting an object.
     pub(super) fn unreadable(&self, reference: &ObjectRef, absent: &Absent) -> TargetError {
-        TargetError::new(format!("{} {}.{} get query error: {absent}", self.noun, reference.name, reference.namespace))
+        let text = format!("{} {}.{} get query error: {absent}", self.noun, reference.name, reference.namespace);
+        if absent.is_not_found() { TargetError::Missing(text) } else { TargetError::new(text) }
     }
 
     /// The selector label of a target.
@@ -274,6 +275,7 @@ pub(super) fn pod_spec(workload: &Value) -> &Value {
 pub(super) fn prefixed(prefix: &str) -> impl Fn(TargetError) -> TargetError + use<'_> {
     move |error| match error {
         TargetError::Passing(text) => TargetError::new(format!("{prefix}{text}")),
+        TargetError::Missing(text) => TargetError::Missing(format!("{prefix}{text}")),
         TargetError::Changed => error,
     }
 }

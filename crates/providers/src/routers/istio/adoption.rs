@@ -50,8 +50,9 @@ fn is_ours(rollout: &Rollout, present: &Value) -> bool {
 /// Gives the VirtualService back: the spec that was found, without our annotations. Nothing where there is no other owner.
 pub(super) fn revert(rollout: &Rollout, live: &Snapshot) -> Result<Vec<Write>, RouterError> {
     let reference = virtual_service(rollout);
-    let present =
-        live.find(&reference).map_err(|error| RouterError::new(format!("{reference} get query error: {error}")))?;
+    let unseen = |error| RouterError::new(format!("{reference} get query error: {error}"));
+    // What is gone need not be given back, and must not keep the Canary from going as well.
+    let Some(present) = live.look(&reference).map_err(unseen)? else { return Ok(Vec::new()) };
     let unreadable = |key| RouterError::new(format!("{reference} failed to unMarshal annotation {key}"));
     let original = original(present).map_err(unreadable)?;
     if original.is_none() && is_ours(rollout, present) {
