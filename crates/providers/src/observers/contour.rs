@@ -1,0 +1,39 @@
+//! Built-in queries for Contour: Envoy metrics of the cluster of the canary's Service.
+//!
+//! Texts only. Source: metrics notes, section 4.
+
+use super::Observer;
+
+/// See the head of the file.
+#[derive(Debug)]
+pub(super) struct Contour;
+
+impl Observer for Contour {
+    fn name(&self) -> &'static str {
+        "contour"
+    }
+
+    fn serves(&self, provider: &str) -> bool {
+        provider == "contour"
+    }
+
+    fn success_rate(&self) -> &'static str {
+        r#"
+sum( rate( envoy_cluster_upstream_rq{
+    envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9a-zA-Z-]+",
+    envoy_response_code!~"5.*"
+}[{{ interval }}] ) )
+/ sum( rate( envoy_cluster_upstream_rq{
+    envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9a-zA-Z-]+",
+}[{{ interval }}] ) )
+* 100"#
+    }
+
+    fn duration(&self) -> &'static str {
+        r#"
+histogram_quantile(
+0.99, sum( rate( envoy_cluster_upstream_rq_time_bucket{
+    envoy_cluster_name=~"{{ namespace }}_{{ service }}-canary_[0-9a-zA-Z-]+",
+}[{{ interval }}] ) ) by (le) )"#
+    }
+}
