@@ -33,7 +33,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Everything that is needed to look after Canaries.
 #[derive(Debug)]
-pub struct Keeper {
+pub(crate) struct Keeper {
     pub(crate) world: Arc<World>,
     pub(crate) clusters: Clusters,
     pub(crate) settings: Arc<Settings>,
@@ -381,6 +381,7 @@ impl Keeper {
         let left = state.canaries.keys().filter(|other| other.namespace == key.namespace).count();
         drop(state);
         self.telemetry.forget(&entry.canary, left);
+        self.courier.forget(key);
         self.world.changed.notify_waiters();
         self.world.kinds.notify_one();
     }

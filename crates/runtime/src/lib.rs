@@ -7,6 +7,7 @@
 
 pub mod clock;
 pub mod cluster;
+pub mod lease;
 pub mod telemetry;
 pub mod outbound;
 mod actions;

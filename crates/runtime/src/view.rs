@@ -94,11 +94,12 @@ pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answe
         state.set_reads(key, reads.clone());
         (snapshot, missing) = state.snapshot(&reads);
     } else {
-        state.set_reads(key, reads);
+        state.set_reads(key, reads.clone());
     }
     if !missing.is_nothing() {
         return Look::Incomplete(missing);
     }
+    state.retry_digests(&reads);
     let seen = observe(&canary, &rollout, &charge, &snapshot, memory, answers, now);
     Look::Complete(Box::new(View { key: key.clone(), rollout, object, charge: Some(charge), snapshot, seen }))
 }

@@ -6,7 +6,7 @@ use crate::cluster::{ApiError, Cluster};
 use crate::store::Health;
 use crate::world::{World, by_metadata};
 use futures::{Stream, StreamExt, TryStreamExt};
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use objects::{Home, Kind};
@@ -56,31 +56,34 @@ pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) 
         api_version: kind.api_version(),
         kind: kind.kind.to_owned(),
         plural: kind.plural.to_owned(),
-        ..ApiResource::erase::<kube::core::DynamicObject>(&ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.kind)))
+..ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.kind))
     };
     let client = clusters.of(kind).client();
-    let api: Api<DynamicObject> = if namespace.is_empty() || !kind.namespaced {
-        Api::all_with(client, &resource)
-    } else {
-        Api::namespaced_with(client, namespace, &resource)
-    };
     let config = watcher::Config::default();
     if by_metadata(kind) {
         let (api_version, kind_name) = (kind.api_version(), kind.kind);
-        kube::runtime::metadata_watcher(api, config)
+        let api: Api<PartialObjectMeta<DynamicObject>> = scoped(client, &resource, kind, namespace);
+        kube::runtime::watcher(api, config)
             .default_backoff()
             .map_ok(move |event| {
                 map(event, |meta| {
-                    let mut object = serde_json::to_value(&meta.metadata).map(|metadata| serde_json::json!({ "metadata": metadata })).unwrap_or_default();
-                    objects::paths::set(&mut object, &["apiVersion"], Value::from(api_version.clone()));
-                    objects::paths::set(&mut object, &["kind"], Value::from(kind_name));
-                    object
+                    let metadata = serde_json::to_value(&meta.metadata).unwrap_or_default();
+                    serde_json::json!({"apiVersion": api_version, "kind": kind_name, "metadata": metadata})
                 })
             })
             .boxed()
     } else {
+        let api: Api<DynamicObject> = scoped(client, &resource, kind, namespace);
         kube::runtime::watcher(api, config).default_backoff().map_ok(|event| map(event, |object| serde_json::to_value(object).unwrap_or_default())).boxed()
     }
+}
+
+/// All objects of a kind, or those of one namespace.
+fn scoped<K>(client: kube::Client, resource: &ApiResource, kind: &Kind, namespace: &str) -> Api<K>
+where
+    K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
+{
+    if namespace.is_empty() || !kind.namespaced { Api::all_with(client, resource) } else { Api::namespaced_with(client, namespace, resource) }
 }
 
 fn map<K>(event: Event<K>, to_value: impl Fn(K) -> Value) -> Event<Value> {

@@ -85,12 +85,6 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks at a Canary at that moment.
-    pub(crate) fn wake(&self, key: &Key, at: Instant) {
-        self.state().wake(key, at);
-        self.queued.notify_one();
-    }
-
     /// A watch (or the answer to a write) brings an object.
     pub(crate) fn apply(&self, kind: &'static Kind, object: &Value) {
         let changed = self.state().apply(kind, object);
@@ -255,6 +249,11 @@ impl State {
     /// The content of a config was read.
     pub(crate) fn set_digest(&mut self, reference: ObjectRef, version: String, digest: Result<ConfigDigest, String>) {
         self.digests.insert(reference, (version, digest));
+    }
+
+    /// Contents that could not be read are tried again at the next look.
+    pub(crate) fn retry_digests(&mut self, reads: &BTreeSet<ObjectRef>) {
+        self.digests.retain(|reference, (_, digest)| digest.is_ok() || !reads.contains(reference));
     }
 
     /// An object that is kept whole, by name: templates and alert providers.
