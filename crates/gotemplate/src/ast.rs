@@ -80,8 +80,14 @@ pub(crate) struct Operand {
 #[derive(Debug, Clone)]
 pub(crate) enum OperandKind {
     Bool(bool),
-    Number { text: String, value: Constant },
-    Text { quoted: String, bytes: Vec<u8> },
+    Number {
+        text: String,
+        value: Constant,
+    },
+    Text {
+        quoted: String,
+        bytes: Vec<u8>,
+    },
     Nil,
     Dot,
     /// `.a.b`, without dots.

@@ -116,7 +116,7 @@ impl Builtin {
 }
 
 fn printed<'a>(print: impl FnOnce(&mut Output)) -> Result<Val<'a>, String> {
-    let mut out = Output::with_limit(MAX_OUTPUT);
+    let mut out = Output::new();
     print(&mut out);
     match out.finish() {
         Some(bytes) => Ok(Val::made(bytes)),
@@ -129,14 +129,13 @@ fn too_long() -> String {
 }
 
 fn escaped<'a>(arguments: &[Val<'a>], escape: fn(&[u8]) -> Vec<u8>) -> Result<Val<'a>, String> {
-    let bytes = match arguments {
-        [Val::Text(text)] => escape(text),
-        _ => {
-            let shown: Vec<_> = arguments.iter().map(shown).collect();
-            let mut out = Output::with_limit(MAX_OUTPUT);
-            format::print(&mut out, &shown);
-            escape(&out.finish().ok_or_else(too_long)?)
-        }
+    let bytes = if let [Val::Text(text)] = arguments {
+        escape(text)
+    } else {
+        let shown: Vec<_> = arguments.iter().map(shown).collect();
+        let mut out = Output::new();
+        format::print(&mut out, &shown);
+        escape(&out.finish().ok_or_else(too_long)?)
     };
     if bytes.len() > MAX_OUTPUT { Err(too_long()) } else { Ok(Val::made(bytes)) }
 }
@@ -160,7 +159,7 @@ fn call<'a>(function: &Val<'a>, callee: &str) -> Result<Val<'a>, String> {
 fn len<'a>(item: &Val<'a>) -> Result<Val<'a>, String> {
     let length = match item {
         Val::Text(text) => text.len(),
-        Val::Map(map) => map.map_or(0, |map| map.len()),
+        Val::Map(map) => map.map_or(0, std::collections::BTreeMap::len),
         Val::Nil => return Err("reflect: call of reflect.Value.Type on zero Value".to_owned()),
         other => return Err(format!("len of type {}", other.type_name())),
     };
@@ -251,17 +250,11 @@ fn equal(left: &Val<'_>, right: &Val<'_>) -> Result<bool, String> {
     Ok(match (left, right) {
         (Val::Bool(left), Val::Bool(right)) => left == right,
         (Val::Float(left), Val::Float(right)) => left == right,
-        (Val::Complex(..), Val::Complex(..)) => match (left, right) {
-            (Val::Complex(a, b), Val::Complex(c, d)) => a == c && b == d,
-            _ => false,
-        },
+        (Val::Complex(a, b), Val::Complex(c, d)) => a == c && b == d,
         (Val::Text(left), Val::Text(right)) => left[..] == right[..],
-        (Val::Map(None), Val::Nil | Val::Map(None)) | (Val::Nil, Val::Nil | Val::Map(None)) => true,
+        (Val::Map(None) | Val::Nil, Val::Nil | Val::Map(None)) => true,
         (Val::Map(Some(_)), Val::Map(Some(_))) => {
-            let mut text = Output::with_limit(MAX_OUTPUT);
-            format::print(&mut text, std::slice::from_ref(right));
-            let text = text.finish().unwrap_or_default();
-            return Err(format!("non-comparable type {}: {}", String::from_utf8_lossy(&text), right.type_name()));
+            return Err(format!("non-comparable type {}: {}", format::text(right), right.type_name()));
         }
         (Val::Nil, _) | (_, Val::Nil) | (Val::Map(_), Val::Map(_)) => false,
         _ => match (integer(left), integer(right)) {

@@ -37,6 +37,9 @@ pub(crate) fn execute(text: &str, trees: &Trees, env: &Env) -> Result<String, Bo
 
 type Executed<T> = Result<T, Box<ExecError>>;
 
+/// Pairs of index and element.
+type Elements<'a> = Box<dyn Iterator<Item = (Val<'a>, Val<'a>)> + 'a>;
+
 /// How a list ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flow {
@@ -66,6 +69,7 @@ struct State<'a> {
     /// Innermost last; those of the current tree begin at `base`.
     variables: Vec<(&'a str, Val<'a>)>,
     base: usize,
+    /// Lists and pipelines around the current node.
     depth: usize,
     work: usize,
     output: Vec<u8>,
@@ -73,7 +77,7 @@ struct State<'a> {
 
 impl<'a> State<'a> {
     fn list(&mut self, dot: &Val<'a>, list: &'a List) -> Executed<Flow> {
-        self.enter()?;
+        self.depth += 1;
         let mut flow = Flow::Next;
         for node in list {
             flow = self.node(dot, node)?;
@@ -108,7 +112,7 @@ impl<'a> State<'a> {
         if !pipe.variables.is_empty() {
             return Ok(());
         }
-        let mut out = Output::with_limit(MAX_OUTPUT);
+        let mut out = Output::new();
         format::print(&mut out, &[shown(&value)]);
         match out.finish() {
             Some(bytes) => self.write(&bytes),
@@ -137,75 +141,64 @@ impl<'a> State<'a> {
     fn range(&mut self, dot: &Val<'a>, range: &'a Range) -> Executed<Flow> {
         let mark = self.variables.len();
         let value = self.pipeline(dot, &range.pipe)?;
-        let flow = self.iterate(dot, range, &value)?;
+        let mut any = false;
+        for (index, element) in self.elements(&value, range.pipe.variables.len())? {
+            any = true;
+            if self.iteration(range, index, &element)? == Flow::Break {
+                break;
+            }
+        }
+        let flow = if any { Flow::Next } else { self.list(dot, &range.otherwise)? };
         self.variables.truncate(mark);
         Ok(flow)
     }
 
-    fn iterate(&mut self, dot: &Val<'a>, range: &'a Range, value: &Val<'a>) -> Executed<Flow> {
-        let mut any = false;
+    /// What `range` goes over, as pairs of index and element.
+    fn elements(&self, value: &Val<'a>, variables: usize) -> Executed<Elements<'a>> {
         match value {
-            Val::Nil => {}
-            Val::Map(map) => {
-                for (key, element) in map.iter().flat_map(|map| map.iter()) {
-                    any = true;
-                    if self.iteration(range, Val::borrowed(key), Val::borrowed(element))? == Flow::Break {
-                        break;
-                    }
-                }
+            Val::Nil | Val::Map(None) => Ok(Box::new(std::iter::empty())),
+            Val::Map(Some(map)) => {
+                Ok(Box::new(map.iter().map(|(key, element)| (Val::borrowed(key), Val::borrowed(element)))))
             }
-            Val::Int(_) | Val::Byte(_) if range.pipe.variables.len() > 1 => {
-                let value = self.printed(value);
-                return self.fail(format!("can't use {value} to iterate over more than one variable"));
+            Val::Int(_) | Val::Byte(_) if variables > 1 => {
+                let value = format::text(value);
+                self.fail(format!("can't use {value} to iterate over more than one variable"))
             }
-            Val::Int(count) => {
-                for index in 0..*count {
-                    any = true;
-                    if self.iteration(range, Val::Nil, Val::Int(index))? == Flow::Break {
-                        break;
-                    }
-                }
-            }
-            Val::Byte(count) => {
-                for index in 0..*count {
-                    any = true;
-                    if self.iteration(range, Val::Nil, Val::Byte(index))? == Flow::Break {
-                        break;
-                    }
-                }
-            }
+            // A number has no indexes, only elements.
+            Val::Int(count) => Ok(Box::new((0..*count).map(|element| (Val::Nil, Val::Int(element))))),
+            Val::Byte(count) => Ok(Box::new((0..*count).map(|element| (Val::Nil, Val::Byte(element))))),
             other => {
-                let value = self.printed(other);
-                return self.fail(format!("range can't iterate over {value}"));
+                let value = format::text(other);
+                self.fail(format!("range can't iterate over {value}"))
             }
         }
-        if any { Ok(Flow::Next) } else { self.list(dot, &range.otherwise) }
     }
 
-    fn iteration(&mut self, range: &'a Range, index: Val<'a>, element: Val<'a>) -> Executed<Flow> {
+    fn iteration(&mut self, range: &'a Range, index: Val<'a>, element: &Val<'a>) -> Executed<Flow> {
         self.charge(1)?;
         let mark = self.variables.len();
-        match range.pipe.variables.as_slice() {
-            [first, second] if range.pipe.assigns => {
-                self.assign(first, index)?;
-                self.assign(second, element.clone())?;
-            }
-            [only] if range.pipe.assigns => self.assign(only, element.clone())?,
-            // Declared by the pipeline, so they are the innermost, the second of two last.
-            [] => {}
-            variables => {
-                let mut innermost = self.variables.iter_mut().rev();
-                if let Some((_, value)) = innermost.next() {
-                    *value = element.clone();
-                }
-                if let (true, Some((_, value))) = (variables.len() > 1, innermost.next()) {
-                    *value = index;
-                }
-            }
-        }
-        let flow = self.list(&element, &range.list)?;
+        self.set_range_variables(&range.pipe, index, element)?;
+        let flow = self.list(element, &range.list)?;
         self.variables.truncate(mark);
         Ok(flow)
+    }
+
+    /// With two variables the index comes first; a single one takes the element.
+    fn set_range_variables(&mut self, pipe: &'a Pipe, index: Val<'a>, element: &Val<'a>) -> Executed<()> {
+        match pipe.variables.as_slice() {
+            [first, second] if pipe.assigns => {
+                self.assign(first, index)?;
+                self.assign(second, element.clone())
+            }
+            [only] if pipe.assigns => self.assign(only, element.clone()),
+            // The pipeline has declared them, so they are the innermost, the last of them first.
+            variables => {
+                let values = [element.clone(), index];
+                let innermost = self.variables.iter_mut().rev().take(variables.len());
+                innermost.zip(values).for_each(|((_, variable), value)| *variable = value);
+                Ok(())
+            }
+        }
     }
 
     fn template(&mut self, dot: &Val<'a>, call: &'a Call) -> Executed<()> {
@@ -213,6 +206,10 @@ impl<'a> State<'a> {
         let Some((name, list)) = self.trees.get_key_value(&call.name) else {
             return self.fail(format!("template {} not defined", quoted(&call.name)));
         };
+        // Between two templates depth is bounded by the parser.
+        if self.depth >= MAX_DEPTH {
+            return self.fail(format!("exceeded maximum template depth ({MAX_DEPTH})"));
+        }
         let value = match &call.pipe {
             Some(pipe) => self.pipeline(dot, pipe)?,
             None => Val::Nil,
@@ -228,7 +225,7 @@ impl<'a> State<'a> {
     }
 
     fn pipeline(&mut self, dot: &Val<'a>, pipe: &'a Pipe) -> Executed<Val<'a>> {
-        self.enter()?;
+        self.depth += 1;
         self.at = Place::Pipe(pipe);
         let mut last = None;
         for command in &pipe.commands {
@@ -263,6 +260,12 @@ impl<'a> State<'a> {
             // An operand with fields says itself what is wrong with arguments.
             OperandKind::Field(_) | OperandKind::Chain(..) => self.operand(dot, first, given),
             OperandKind::Variable(_, names) if !names.is_empty() => self.operand(dot, first, given),
+            OperandKind::Variable(name, _) => {
+                self.at = Place::Operand(first);
+                let value = self.variable(name)?;
+                self.refuse_arguments(first, given)?;
+                Ok(value)
+            }
             OperandKind::Nil => {
                 self.at = Place::Operand(first);
                 self.refuse_arguments(first, given)?;
@@ -355,10 +358,10 @@ impl<'a> State<'a> {
             return self.short_cut(dot, builtin == Builtin::Or, arguments, last);
         }
         let values = self.arguments(dot, builtin, arguments, last)?;
+        self.charge(values.iter().map(size).sum())?;
         let callee = if builtin == Builtin::Call { callee(arguments, &values) } else { String::new() };
         let result = builtin.apply(&values, &callee);
-        let made = if let Ok(Val::Text(text)) = &result { text.len() } else { 0 };
-        self.charge(made + values.iter().map(size).sum::<usize>())?;
+        self.charge(result.as_ref().map_or(0, size))?;
         result.or_else(|reason| {
             self.at = failed;
             self.fail(format!("error calling {name}: {reason}"))
@@ -471,12 +474,6 @@ impl<'a> State<'a> {
         }
     }
 
-    fn printed(&self, value: &Val<'a>) -> String {
-        let mut out = Output::with_limit(MAX_OUTPUT);
-        format::print(&mut out, std::slice::from_ref(value));
-        String::from_utf8_lossy(&out.finish().unwrap_or_default()).into_owned()
-    }
-
     fn write(&mut self, bytes: &[u8]) -> Executed<()> {
         self.charge(bytes.len())?;
         if self.output.len() + bytes.len() > MAX_OUTPUT {
@@ -488,15 +485,6 @@ impl<'a> State<'a> {
 
     fn output_too_long<T>(&self) -> Executed<T> {
         self.fail(format!("output is longer than {MAX_OUTPUT} bytes"))
-    }
-
-    /// Goes one level deeper; who does not fail comes up again by itself.
-    fn enter(&mut self) -> Executed<()> {
-        if self.depth >= MAX_DEPTH {
-            return self.fail(format!("exceeded maximum template depth ({MAX_DEPTH})"));
-        }
-        self.depth += 1;
-        Ok(())
     }
 
     fn charge(&mut self, work: usize) -> Executed<()> {

@@ -431,8 +431,8 @@ fn is_space(c: char) -> bool {
     matches!(c, ' ' | '\t' | '\r' | '\n')
 }
 
-/// Letters, digits and the underscore. Wider than Go by the vowel signs that some scripts write as marks: those are
-/// names here and a "bad character" there.
+/// Letters, digits and the underscore. Wider than Go by the vowel signs that some scripts write as marks, by letters in
+/// circles, and by what Unicode has added since: those are names here and a "bad character" there.
 fn is_alphanumeric(c: char) -> bool {
     c == '_' || c.is_ascii_alphanumeric() || (!c.is_ascii() && (is_letter(c) || is_digit(c)))
 }

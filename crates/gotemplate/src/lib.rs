@@ -9,6 +9,19 @@
 //! `%p` of a map shows the same address each time; the output is text, so that bytes that are not UTF-8 become U+FFFD.
 //! Source: <https://pkg.go.dev/text/template>, <https://pkg.go.dev/fmt>, and the behaviour of Go 1.26, recorded in
 //! `tests/golden.json`.
+//!
+//! ```
+//! use gotemplate::{Env, Template, Value};
+//!
+//! let env = Env::new().with("namespace", "test").with("variables", Value::NilMap);
+//! let template = Template::parse(r#"up{ns="{{ namespace }}"}"#, &env.names())?;
+//! assert_eq!(template.execute(&env)?, r#"up{ns="test"}"#);
+//!
+//! let error = Template::parse("{{ variables.dir }}", &env.names())?.execute(&env).unwrap_err();
+//! let place = r#"template: tmpl:1:3: executing "tmpl" at <variables>"#;
+//! assert_eq!(error.to_string(), format!(r#"{place}: map has no entry for key "dir""#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![deny(clippy::disallowed_methods)]
 
 mod ast;

@@ -6,13 +6,13 @@
 pub(crate) const MAX_TEMPLATE: usize = 1 << 20;
 
 /// Deepest nesting of blocks and parentheses together while parsing.
-pub(crate) const MAX_NESTING: usize = 100;
+pub(crate) const MAX_NESTING: usize = 50;
 
-/// Deepest nesting of lists, parentheses and templates together while executing.
-pub(crate) const MAX_DEPTH: usize = 500;
+/// Deepest nesting of lists and pipelines while executing at which a template may still be called.
+pub(crate) const MAX_DEPTH: usize = 250;
 
 /// Longest output, and longest string made on the way, in bytes.
 pub(crate) const MAX_OUTPUT: usize = 1 << 20;
 
 /// Most work: each node, command and byte of a string made or compared is one.
-pub(crate) const MAX_WORK: usize = 1 << 23;
+pub(crate) const MAX_WORK: usize = 1 << 22;

@@ -39,8 +39,8 @@ pub(crate) fn parse_complex(text: &str) -> Result<Constant, String> {
     if !rest.starts_with(['+', '-']) || !unit.starts_with('i') {
         return Err("syntax error scanning complex number".to_owned());
     }
-    let read = |text| float(text).map_err(|fault| fault.reason(text));
-    Ok(Constant::Complex(read(real)?, read(imaginary)?))
+    let part = |text| float(text).map_err(|fault| fault.reason(text));
+    Ok(Constant::Complex(part(real)?, part(imaginary)?))
 }
 
 /// The longest start of `text` that may be a floating-point number, and the rest.

@@ -22,8 +22,7 @@ pub(crate) fn parse(text: &str, functions: &[&str]) -> Result<Trees, ParseError>
     if text.len() > MAX_TEMPLATE {
         return Err(ParseError { line: 1, reason: format!("template is longer than {MAX_TEMPLATE} bytes") });
     }
-    let ordinary =
-        Functions { has_break: functions.contains(&"break"), has_continue: functions.contains(&"continue") };
+    let ordinary = Functions { has_break: functions.contains(&"break"), has_continue: functions.contains(&"continue") };
     let mut parser = Parser {
         tokens: lexer::lex(text, ordinary),
         next: 0,

@@ -16,7 +16,8 @@ pub(super) fn text(number: f64, verb: char, precision: Option<usize>) -> String 
             let text = hexadecimal(number, precision);
             if verb == 'X' { text.to_uppercase() } else { text }
         }
-        'f' | 'F' => fixed(number, precision),
+        // `printf` gives `%e` and `%f` a precision where there is none.
+        'f' | 'F' => fixed(number, precision.unwrap_or(6)),
         'e' | 'E' => scientific(&Digits::behind_first(number, precision), verb, precision),
         _ => general(number, if verb == 'G' { 'E' } else { 'e' }, precision),
     }
@@ -33,7 +34,7 @@ impl Digits {
     fn behind_first(number: f64, count: Option<usize>) -> Self {
         let text = match count {
             Some(count) => format!("{number:.*e}", count.min(MAX_DIGITS)),
-            None => format!("{number:e}"),
+            None => shortest(number),
         };
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let digits = mantissa.replace('.', "");
@@ -42,6 +43,15 @@ impl Digits {
         let point = if digits.is_empty() { 0 } else { exponent.parse().unwrap_or(0) + 1 };
         Self { digits, point }
     }
+}
+
+/// As few digits as tell the number from its neighbours, in scientific form. If the number is right between two such
+/// texts, Go takes the even one, the standard library the larger one.
+fn shortest(number: f64) -> String {
+    let text = format!("{number:e}");
+    let digits = text.bytes().take_while(|&byte| byte != b'e').filter(u8::is_ascii_digit).count();
+    let even = format!("{number:.*e}", digits.saturating_sub(1));
+    if even.parse() == Ok(number) { even } else { text }
 }
 
 /// `1.50e+00`
@@ -59,14 +69,9 @@ fn scientific(digits: &Digits, letter: char, precision: Option<usize>) -> String
     text + &format!("{letter}{sign}{:02}", exponent.unsigned_abs())
 }
 
-fn fixed(number: f64, precision: Option<usize>) -> String {
-    match precision {
-        None => format!("{number}"),
-        Some(precision) => {
-            let zeros = precision.saturating_sub(MAX_DIGITS);
-            format!("{number:.*}", precision - zeros) + &"0".repeat(zeros)
-        }
-    }
+fn fixed(number: f64, precision: usize) -> String {
+    let zeros = precision.saturating_sub(MAX_DIGITS);
+    format!("{number:.*}", precision - zeros) + &"0".repeat(zeros)
 }
 
 /// `%g`: fixed, or scientific where that would have many zeros.
@@ -87,18 +92,17 @@ fn general(number: f64, letter: char, precision: Option<usize>) -> String {
     if exponent < -4 || exponent >= limit {
         return scientific(&digits, letter, Some(count.saturating_sub(1)));
     }
-    let behind_point = i32::try_from(count).unwrap_or(i32::MAX).saturating_sub(point).max(0);
-    plain(&digits, usize::try_from(behind_point).unwrap_or(0))
+    plain(&digits)
 }
 
 /// The digits with the point where it belongs.
-fn plain(digits: &Digits, behind_point: usize) -> String {
+fn plain(digits: &Digits) -> String {
     let whole = usize::try_from(digits.point).unwrap_or(0);
     let mut text: String = digits.digits.chars().chain(std::iter::repeat('0')).take(whole).collect();
     if text.is_empty() {
         text.push('0');
     }
-    if behind_point > 0 {
+    if digits.digits.len() > whole {
         let leading = usize::try_from(-digits.point).unwrap_or(0);
         text.push('.');
         text.push_str(&"0".repeat(leading));

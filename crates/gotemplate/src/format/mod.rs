@@ -6,22 +6,22 @@
 mod float;
 mod verbs;
 
+use crate::limits::MAX_OUTPUT;
 use crate::value::Val;
 
 /// Larger widths, precisions and argument numbers count as mistakes.
 const MAX_NUMBER: i64 = 1_000_000;
 
-/// Text being written, up to a limit; beyond it nothing is kept.
+/// Text being written, up to `MAX_OUTPUT`; beyond it nothing is kept.
 #[derive(Debug)]
 pub(crate) struct Output {
     bytes: Vec<u8>,
-    limit: usize,
     full: bool,
 }
 
 impl Output {
-    pub(crate) fn with_limit(limit: usize) -> Self {
-        Self { bytes: Vec::new(), limit, full: false }
+    pub(crate) fn new() -> Self {
+        Self { bytes: Vec::new(), full: false }
     }
 
     /// The text. `None`: it is longer than the limit.
@@ -46,7 +46,7 @@ impl Output {
     }
 
     fn has_room(&mut self, count: usize) -> bool {
-        self.full |= self.bytes.len().saturating_add(count) > self.limit;
+        self.full |= self.bytes.len().saturating_add(count) > MAX_OUTPUT;
         !self.full
     }
 }
@@ -63,6 +63,13 @@ struct Flags {
     syntax: bool,
     width: Option<usize>,
     precision: Option<usize>,
+}
+
+/// The value by `%v`, for error texts.
+pub(crate) fn text(value: &Val<'_>) -> String {
+    let mut out = Output::new();
+    verbs::write(&mut out, Flags::default(), 'v', value);
+    String::from_utf8_lossy(&out.bytes).into_owned()
 }
 
 /// `print`: blanks between values of which neither is a string.
@@ -92,11 +99,13 @@ pub(crate) fn print_line(out: &mut Output, values: &[Val<'_>]) {
 /// `printf`; mistakes in the format are told in the text, as `%!d(string=x)`.
 pub(crate) fn printf(out: &mut Output, format: &[u8], values: &[Val<'_>]) {
     let mut printer = Printer { out, values, next: 0, reordered: false, good_index: true };
+    // What stands behind the last closing bracket is not searched for one, over and over.
+    let tail = format.len() - format.iter().rposition(|&byte| byte == b']').map_or(0, |position| position + 1);
     let mut rest = format;
     while let Some(percent) = rest.iter().position(|&byte| byte == b'%') {
         let (text, directive) = rest.split_at_checked(percent).unwrap_or((rest, b""));
         printer.out.write(text);
-        let mut directive = Directive { rest: directive.get(1..).unwrap_or_default() };
+        let mut directive = Directive { rest: directive.get(1..).unwrap_or_default(), tail };
         printer.directive(&mut directive);
         rest = directive.rest;
         if printer.out.full {
@@ -190,7 +199,8 @@ impl Printer<'_, '_, '_> {
     }
 
     fn precision(&mut self, directive: &mut Directive<'_>, flags: &mut Flags, after_index: bool) -> bool {
-        if !directive.accept(b'.') {
+        // A point at the very end is taken for the verb.
+        if directive.rest.len() < 2 || !directive.accept(b'.') {
             return after_index;
         }
         if after_index {
@@ -238,7 +248,10 @@ impl Printer<'_, '_, '_> {
 
 /// The part of a format behind a `%`.
 struct Directive<'f> {
+    /// All of the format that has not been read.
     rest: &'f [u8],
+    /// How much of it, at the end, has no closing bracket.
+    tail: usize,
 }
 
 impl Directive<'_> {
@@ -271,28 +284,38 @@ impl Directive<'_> {
 
     /// Digits. `None`: there are none, or so many that the rest of the format is given up.
     fn number(&mut self) -> Option<usize> {
-        let (number, length) = digits(self.rest);
-        match number {
-            Some(None) => self.rest = &[],
-            _ => self.skip(length),
+        match digits(self.rest) {
+            Number::None => None,
+            Number::TooLarge => {
+                self.rest = &[];
+                None
+            }
+            Number::Is(number, length) => {
+                self.skip(length);
+                Some(number)
+            }
         }
-        number.flatten()
     }
 
     /// The number in brackets. `None`: what is in the brackets is none, or they are not closed.
     fn index(&mut self) -> Option<usize> {
-        let Some(close) = self.rest.iter().position(|&byte| byte == b']').filter(|_| self.rest.len() >= 3) else {
+        let searched = self.rest.len() > self.tail && self.rest.len() >= 3;
+        let close = if searched { self.rest.iter().position(|&byte| byte == b']') } else { None };
+        let Some(close) = close else {
             self.skip(1);
             return None;
         };
         let inside = self.rest.get(1..close).unwrap_or_default();
-        let (number, length) = digits(inside);
         self.skip(close + 1);
-        number.flatten().filter(|_| length == inside.len())
+        match digits(inside) {
+            Number::Is(number, length) if length == inside.len() => Some(number),
+            _ => None,
+        }
     }
 
     fn verb(&mut self) -> Option<char> {
-        let (verb, length) = match self.rest.utf8_chunks().next()?.valid().chars().next() {
+        let first = self.rest.get(..4).unwrap_or(self.rest);
+        let (verb, length) = match first.utf8_chunks().next()?.valid().chars().next() {
             Some(verb) => (verb, verb.len_utf8()),
             None => (char::REPLACEMENT_CHARACTER, 1),
         };
@@ -301,17 +324,23 @@ impl Directive<'_> {
     }
 }
 
-/// The number at the start of `text` and its length. `None`: there is none; `Some(None)`: it is too large.
-fn digits(text: &[u8]) -> (Option<Option<usize>>, usize) {
-    let mut number = None;
+/// What digits at the start of a text are.
+enum Number {
+    None,
+    TooLarge,
+    /// The number and how many digits it has.
+    Is(usize, usize),
+}
+
+fn digits(text: &[u8]) -> Number {
+    let mut number = 0;
     let mut length = 0;
     for digit in text.iter().take_while(|byte| byte.is_ascii_digit()) {
-        let before: i64 = number.unwrap_or(0);
-        if before > MAX_NUMBER {
-            return (Some(None), length);
+        if number > MAX_NUMBER {
+            return Number::TooLarge;
         }
-        number = Some(before * 10 + i64::from(digit - b'0'));
+        number = number * 10 + i64::from(digit - b'0');
         length += 1;
     }
-    (number.map(|number| usize::try_from(number).ok()), length)
+    if length == 0 { Number::None } else { usize::try_from(number).map_or(Number::TooLarge, |n| Number::Is(n, length)) }
 }

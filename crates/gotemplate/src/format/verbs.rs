@@ -12,8 +12,8 @@ const ADDRESS: u64 = 0xc0_0001_0000;
 /// Writes `value` by `verb`.
 pub(super) fn write(out: &mut Output, flags: Flags, verb: char, value: &Val<'_>) {
     match (verb, value) {
+        ('T' | 'v', Val::Nil) => pad(out, flags, b"<nil>"),
         ('T', _) => string(out, flags, value.type_name().as_bytes()),
-        ('v', Val::Nil) => pad(out, flags, b"<nil>"),
         ('p', Val::Map(map)) => {
             let address = if map.is_some() { ADDRESS } else { 0 };
             integer(out, Flags { sharp: !flags.sharp, ..flags }, 'x', false, address);
@@ -209,7 +209,9 @@ fn string(out: &mut Output, flags: Flags, text: &[u8]) {
 /// As many characters as the precision allows.
 fn truncated(flags: Flags, text: &[u8]) -> &[u8] {
     let Some(precision) = flags.precision else { return text };
-    let length = runes(text).take(precision).map(rune_length).sum();
+    // A character has four bytes at most; the rest need not be looked at.
+    let start = text.get(..precision.saturating_mul(4)).unwrap_or(text);
+    let length = runes(start).take(precision).map(rune_length).sum();
     text.get(..length).unwrap_or(text)
 }
 
@@ -235,11 +237,7 @@ fn hex_string(out: &mut Output, flags: Flags, text: &[u8], upper: bool) {
     if !out.has_room(text.len().saturating_mul(2)) {
         return;
     }
-    let prefix = match (flags.sharp, upper) {
-        (false, _) => "",
-        (true, false) => "0x",
-        (true, true) => "0X",
-    };
+    let prefix = if flags.sharp { "0x" } else { "" };
     let mut hex = String::new();
     for (index, byte) in text.iter().enumerate() {
         if index > 0 && flags.space {
@@ -248,8 +246,9 @@ fn hex_string(out: &mut Output, flags: Flags, text: &[u8], upper: bool) {
         if index == 0 || flags.space {
             hex.push_str(prefix);
         }
-        hex.push_str(&if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
+        hex.extend([byte >> 4, byte & 15].map(|digit| char::from_digit(u32::from(digit), 16).unwrap_or('0')));
     }
+    let hex = if upper { hex.to_uppercase() } else { hex };
     pad(out, flags, hex.as_bytes());
 }
 
