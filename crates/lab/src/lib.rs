@@ -1,1 +1,31 @@
 //! A Kubernetes API in this process, simulated nodes, a small data plane.
+mod builtins;
+mod clock;
+mod defaults;
+mod discovery;
+mod failure;
+mod gc;
+mod lab;
+mod media;
+mod nodes;
+mod patch;
+mod paths;
+mod present;
+mod quantity;
+mod request;
+mod resource;
+mod respond;
+mod schema;
+mod selector;
+mod server;
+mod store;
+mod table;
+mod verbs;
+mod watch;
+
+pub use clock::{Clock, SimulatedClock, SystemClock};
+pub use failure::{Breach, Failure, FieldError};
+pub use lab::{Lab, Options, View, read_yaml};
+pub use nodes::NodeOptions;
+pub use request::{Call, Entry, Hook, Intervention, RequestLog, Verb};
+pub use server::{BoxError, Disconnected, LabBody, LabService, Server};

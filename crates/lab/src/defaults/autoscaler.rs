@@ -1,0 +1,63 @@
+//! HorizontalPodAutoscalers. They are objects only: nothing scales.
+
+use super::{each, fill, map_of, submap};
+use crate::failure::FieldError;
+use crate::quantity;
+use objects::paths;
+use serde_json::{Map, Value, json};
+
+/// `autoscaling/v2 HorizontalPodAutoscaler`.
+pub(crate) fn autoscaler(object: &mut Value, _: Option<&Value>) {
+    let object = map_of(object);
+    let spec = submap(object, "spec");
+    fill(spec, "minReplicas", json!(1));
+    fill(spec, "metrics", json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]));
+    if let Some(behavior) = super::child(spec, "behavior") {
+        let up = submap(behavior, "scaleUp");
+        fill(up, "stabilizationWindowSeconds", json!(0));
+        rules(up, json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]));
+        rules(submap(behavior, "scaleDown"), json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]));
+    }
+    let status = submap(object, "status");
+    fill(status, "currentMetrics", Value::Null);
+    fill(status, "desiredReplicas", json!(0));
+}
+
+fn rules(rules: &mut Map<String, Value>, policies: Value) {
+    fill(rules, "selectPolicy", json!("Max"));
+    fill(rules, "policies", policies);
+}
+
+/// Makes the quantities of metric targets canonical. Runs before the types see them.
+pub(crate) fn quantities(spec: &mut Map<String, Value>) {
+    for metric in each(spec, "metrics") {
+        for source in metric.values_mut().filter_map(Value::as_object_mut) {
+            for target in source.get_mut("target").and_then(Value::as_object_mut).into_iter() {
+                for key in ["value", "averageValue"] {
+                    target.get_mut(key).into_iter().for_each(quantity::normalize);
+                }
+            }
+        }
+    }
+}
+
+/// What an autoscaler must keep to.
+pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let (least, most) = (paths::integer(object, "/spec/minReplicas").unwrap_or(1), paths::integer(object, "/spec/maxReplicas").unwrap_or(0));
+    if least < 1 {
+        errors.push(FieldError::invalid("spec.minReplicas", &json!(least), "must be greater than or equal to 1"));
+    }
+    if most < 1 {
+        errors.push(FieldError::invalid("spec.maxReplicas", &json!(most), "must be greater than 0"));
+    }
+    if most < least {
+        errors.push(FieldError::invalid("spec.maxReplicas", &json!(most), "must be greater than or equal to `minReplicas`"));
+    }
+    for key in ["kind", "name"] {
+        if paths::text(object, &format!("/spec/scaleTargetRef/{key}")).is_empty() {
+            errors.push(FieldError::required(format!("spec.scaleTargetRef.{key}"), ""));
+        }
+    }
+    errors
+}

@@ -1,0 +1,129 @@
+//! Services. Addresses are given out in `verbs`, where the store is at hand.
+
+use super::labels::{self, Labels};
+use super::{each, fill, map_of, submap};
+use crate::failure::{Breach, FieldError};
+use objects::paths;
+use serde_json::{Value, json};
+
+/// `v1 Service`.
+pub(crate) fn service(object: &mut Value, old: Option<&Value>) {
+    let object = map_of(object);
+    let spec = submap(object, "spec");
+    fill(spec, "sessionAffinity", json!("None"));
+    fill(spec, "type", json!("ClusterIP"));
+    if spec.get("sessionAffinity") == Some(&json!("ClientIP")) {
+        fill(submap(submap(spec, "sessionAffinityConfig"), "clientIP"), "timeoutSeconds", json!(10800));
+    } else {
+        spec.shift_remove("sessionAffinityConfig");
+    }
+    for port in each(spec, "ports") {
+        fill(port, "protocol", json!("TCP"));
+        if let Some(number) = port.get("port").cloned() {
+            // 0 is what the types make of an absent one.
+            if port.get("targetPort").is_none_or(|target| target == &json!(0) || target == &json!("")) {
+                port.insert("targetPort".to_owned(), number);
+            }
+        }
+    }
+    let kind = spec.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    if kind != "ExternalName" {
+        fill(spec, "internalTrafficPolicy", json!("Cluster"));
+        // An update may leave out what was given at creation.
+        for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+            let kept = old.and_then(|old| old.pointer(&format!("/spec/{key}"))).cloned();
+            if let Some(kept) = kept.filter(|_| old.is_some_and(|old| paths::text(old, "/spec/type") != "ExternalName")) {
+                fill(spec, key, kept);
+            }
+        }
+    }
+    if matches!(kind.as_str(), "LoadBalancer" | "NodePort") {
+        fill(spec, "externalTrafficPolicy", json!("Cluster"));
+    }
+    if kind == "LoadBalancer" {
+        fill(spec, "allocateLoadBalancerNodePorts", json!(true));
+    }
+    fill(submap(object, "status"), "loadBalancer", json!({}));
+}
+
+/// What a Service must keep to.
+pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let kind = paths::text(object, "/spec/type");
+    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
+    if !kinds.contains(&kind) {
+        errors.push(FieldError::unsupported("spec.type", &json!(kind), &kinds.map(str::to_owned)));
+    }
+    let ports: Vec<_> = paths::list(object, "/spec/ports").collect();
+    let headless = paths::text(object, "/spec/clusterIP") == "None";
+    if ports.is_empty() && !headless && kind != "ExternalName" {
+        errors.push(FieldError::required("spec.ports", ""));
+    }
+    if kind == "ExternalName" && paths::text(object, "/spec/externalName").is_empty() {
+        errors.push(FieldError::required("spec.externalName", ""));
+    }
+    for (at, port) in ports.iter().enumerate() {
+        validate_port(port, at, &ports, &mut errors);
+    }
+    labels::check(Labels::labels(object.pointer("/spec/selector")), "spec.selector", &mut errors);
+    validate_address(object, old, &mut errors);
+    errors
+}
+
+fn validate_port(port: &Value, at: usize, ports: &[&Value], errors: &mut Vec<FieldError>) {
+    let path = format!("spec.ports[{at}]");
+    let before = || ports.iter().take(at);
+    let name = paths::text(port, "/name");
+    if name.is_empty() && ports.len() > 1 {
+        errors.push(FieldError::required(format!("{path}.name"), ""));
+    } else if !name.is_empty() {
+        labels::Names::Label.check(name, &format!("{path}.name"), errors);
+        if before().any(|other| paths::text(other, "/name") == name) {
+            errors.push(FieldError::duplicate(format!("{path}.name"), &json!(name)));
+        }
+    }
+    let number = paths::integer(port, "/port").unwrap_or_default();
+    if !(1..=65535).contains(&number) {
+        errors.push(FieldError::invalid(format!("{path}.port"), &json!(number), "must be between 1 and 65535, inclusive"));
+    }
+    if let Some(target) = port.get("targetPort") {
+        validate_target(target, &format!("{path}.targetPort"), errors);
+    }
+    let protocol = paths::text(port, "/protocol");
+    let protocols = ["SCTP", "TCP", "UDP"];
+    if !protocols.contains(&protocol) {
+        errors.push(FieldError::unsupported(format!("{path}.protocol"), &json!(protocol), &protocols.map(str::to_owned)));
+    }
+    if before().any(|other| other.get("port") == port.get("port") && paths::text(other, "/protocol") == protocol) {
+        let shown = json!({"port": number, "protocol": protocol});
+        errors.push(FieldError::duplicate(path, &shown));
+    }
+}
+
+fn validate_target(target: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    match target {
+        Value::Number(number) if !(1..=65535).contains(&number.as_i64().unwrap_or_default()) => {
+            errors.push(FieldError::invalid(path, target, "must be between 1 and 65535, inclusive"));
+        }
+        Value::String(name) if name.len() > 15 => errors.push(FieldError::invalid(path, target, "must be no more than 15 characters")),
+        Value::String(name) if !name.bytes().any(|byte| byte.is_ascii_lowercase()) => {
+            errors.push(FieldError::invalid(path, target, "must contain at least one letter (a-z)"));
+        }
+        _ => {}
+    }
+}
+
+fn validate_address(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let Some(old) = old else { return };
+    let (was, is) = (paths::text(old, "/spec/clusterIP"), paths::text(object, "/spec/clusterIP"));
+    let named = |object: &Value| paths::text(object, "/spec/type") == "ExternalName";
+    if !was.is_empty() && was != is && !named(object) && !named(old) {
+        let value = json!([is]);
+        errors.push(FieldError {
+            field: "spec.clusterIPs[0]".to_owned(),
+            breach: Breach::Invalid,
+            value: value.to_string(),
+            detail: "may not change once set".to_owned(),
+        });
+    }
+}

@@ -1,0 +1,152 @@
+//! Deployments, DaemonSets, ReplicaSets and StatefulSets.
+
+use super::labels::{self, Labels};
+use super::{fill, map_of, pod, submap};
+use crate::failure::FieldError;
+use crate::selector::selects;
+use serde_json::{Map, Value, json};
+
+/// The annotation in which the server keeps a field that `apps/v1` has no longer.
+const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
+
+/// `apps/v1 Deployment`.
+pub(crate) fn deployment(object: &mut Value, _: Option<&Value>) {
+    let object = map_of(object);
+    let spec = template(object);
+    fill(spec, "replicas", json!(1));
+    fill(spec, "revisionHistoryLimit", json!(10));
+    fill(spec, "progressDeadlineSeconds", json!(600));
+    let strategy = submap(spec, "strategy");
+    fill(strategy, "type", json!("RollingUpdate"));
+    if strategy.get("type") == Some(&json!("RollingUpdate")) {
+        let rolling = submap(strategy, "rollingUpdate");
+        fill(rolling, "maxUnavailable", json!("25%"));
+        fill(rolling, "maxSurge", json!("25%"));
+    }
+    submap(object, "status");
+}
+
+/// `apps/v1 DaemonSet`.
+pub(crate) fn daemon_set(object: &mut Value, old: Option<&Value>) {
+    let object = map_of(object);
+    let spec = template(object);
+    fill(spec, "revisionHistoryLimit", json!(10));
+    let strategy = submap(spec, "updateStrategy");
+    fill(strategy, "type", json!("RollingUpdate"));
+    if strategy.get("type") == Some(&json!("RollingUpdate")) {
+        let rolling = submap(strategy, "rollingUpdate");
+        fill(rolling, "maxUnavailable", json!(1));
+        fill(rolling, "maxSurge", json!(0));
+    }
+    template_generation(object, old);
+    let status = submap(object, "status");
+    for key in ["currentNumberScheduled", "desiredNumberScheduled", "numberMisscheduled", "numberReady"] {
+        fill(status, key, json!(0));
+    }
+}
+
+fn template_generation(object: &mut Map<String, Value>, old: Option<&Value>) {
+    let of = |old: &Value| {
+        let text = old.pointer("/metadata/annotations").and_then(|all| all.get(TEMPLATE_GENERATION)).and_then(Value::as_str);
+        text.and_then(|text| text.parse::<u64>().ok())
+    };
+    let template = object.get("spec").and_then(|spec| spec.get("template"));
+    let changed = old.is_some_and(|old| old.pointer("/spec/template") != template);
+    let number = old.and_then(of).map_or(1, |number| number + u64::from(changed));
+    submap(submap(object, "metadata"), "annotations").insert(TEMPLATE_GENERATION.to_owned(), json!(number.to_string()));
+}
+
+/// `apps/v1 ReplicaSet`.
+pub(crate) fn replica_set(object: &mut Value, _: Option<&Value>) {
+    let object = map_of(object);
+    fill(template(object), "replicas", json!(1));
+    fill(submap(object, "status"), "replicas", json!(0));
+}
+
+/// `apps/v1 StatefulSet`.
+pub(crate) fn stateful_set(object: &mut Value, _: Option<&Value>) {
+    let object = map_of(object);
+    let spec = template(object);
+    fill(spec, "replicas", json!(1));
+    fill(spec, "revisionHistoryLimit", json!(10));
+    fill(spec, "podManagementPolicy", json!("OrderedReady"));
+    fill(spec, "persistentVolumeClaimRetentionPolicy", json!({"whenDeleted": "Retain", "whenScaled": "Retain"}));
+    let strategy = submap(spec, "updateStrategy");
+    fill(strategy, "type", json!("RollingUpdate"));
+    if strategy.get("type") == Some(&json!("RollingUpdate")) {
+        fill(submap(strategy, "rollingUpdate"), "partition", json!(0));
+    }
+    let status = submap(object, "status");
+    fill(status, "availableReplicas", json!(0));
+    fill(status, "replicas", json!(0));
+}
+
+/// Completes the pod template; the answer is the workload's spec.
+fn template(object: &mut Map<String, Value>) -> &mut Map<String, Value> {
+    let spec = submap(object, "spec");
+    let template = submap(spec, "template");
+    submap(template, "metadata");
+    pod::pod_spec(submap(template, "spec"));
+    spec
+}
+
+/// What all workloads must keep to: a selector that matches the template and never changes, containers with names and images.
+pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    if object.pointer("/spec/replicas").and_then(Value::as_i64).is_some_and(|replicas| replicas < 0) {
+        let value = object.pointer("/spec/replicas").unwrap_or(&Value::Null);
+        errors.push(FieldError::invalid("spec.replicas", value, "must be greater than or equal to 0"));
+    }
+    validate_selector(object, old, &mut errors);
+    labels::check(Labels::labels(object.pointer("/spec/template/metadata/labels")), "spec.template.labels", &mut errors);
+    let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if containers.is_empty() {
+        errors.push(FieldError::required("spec.template.spec.containers", ""));
+    }
+    let mut names = Vec::new();
+    for (at, container) in containers.iter().enumerate() {
+        validate_container(container, &format!("spec.template.spec.containers[{at}]"), &mut names, &mut errors);
+    }
+    errors
+}
+
+fn validate_selector(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let Some(selector) = object.pointer("/spec/selector") else {
+        errors.push(FieldError::required("spec.selector", ""));
+        return;
+    };
+    labels::check(Labels::labels(selector.get("matchLabels")), "spec.selector.matchLabels", errors);
+    let labels = object.pointer("/spec/template/metadata/labels");
+    if selector.as_object().is_some_and(Map::is_empty) {
+        errors.push(FieldError::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
+    } else if !selects(Some(selector), labels) {
+        let labels = labels.unwrap_or(&Value::Null);
+        errors.push(FieldError::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+    }
+    if old.is_some_and(|old| old.pointer("/spec/selector") != Some(selector)) {
+        errors.push(FieldError::invalid("spec.selector", selector, "field is immutable"));
+    }
+}
+
+fn validate_container<'a>(container: &'a Value, path: &str, names: &mut Vec<&'a str>, errors: &mut Vec<FieldError>) {
+    let text = |key: &str| container.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = text("name");
+    if name.is_empty() {
+        errors.push(FieldError::required(format!("{path}.name"), ""));
+    } else if names.contains(&name) {
+        errors.push(FieldError::duplicate(format!("{path}.name"), &json!(name)));
+    }
+    names.push(name);
+    if text("image").is_empty() {
+        errors.push(FieldError::required(format!("{path}.image"), ""));
+    }
+    let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
+    for (at, port) in ports.enumerate() {
+        let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or_default();
+        if number == 0 {
+            errors.push(FieldError::required(format!("{path}.ports[{at}].containerPort"), ""));
+        } else if !(1..=65535).contains(&number) {
+            errors.push(FieldError::invalid(format!("{path}.ports[{at}].containerPort"), &json!(number), "must be between 1 and 65535, inclusive"));
+        }
+    }
+}

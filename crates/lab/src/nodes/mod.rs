@@ -1,0 +1,129 @@
+//! Simulated nodes: Deployments and DaemonSets become ready as their pod templates' annotations say.
+//!
+//! One task looks at every workload that changes, a moment after it changed, and again when one of its pods becomes ready or its deadline passes.
+//! Nothing runs, and no ReplicaSets are made: a pod is a time at which it is ready, and an object only if [`NodeOptions::pods`] says so.
+
+mod daemon_set;
+mod deployment;
+mod fleet;
+mod pods;
+
+use crate::lab::Inner;
+use crate::store::{Key, key_of, uid};
+use fleet::Fleet;
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// How the simulated nodes behave.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NodeOptions {
+    /// How long a pod takes to become ready whose template has no `sim/ready-after` annotation.
+    pub ready_after: Duration,
+    /// How long after a change of a workload the controllers react.
+    pub reaction: Duration,
+    /// Whether there are Pod objects.
+    pub pods: bool,
+}
+
+/// Ready after 0.2 s, a reaction after 10 ms, no Pod objects.
+impl Default for NodeOptions {
+    fn default() -> Self {
+        Self { ready_after: Duration::from_millis(200), reaction: Duration::from_millis(10), pods: false }
+    }
+}
+
+const DEPLOYMENTS: &str = "deployments.apps";
+const DAEMON_SETS: &str = "daemonsets.apps";
+
+/// Starts the task. It ends with the lab.
+pub(crate) fn start(lab: &Arc<Inner>, options: NodeOptions) {
+    let mut store = lab.store();
+    let (deployments, daemon_sets) = (store.changed_in(DEPLOYMENTS), store.changed_in(DAEMON_SETS));
+    drop(store);
+    let nodes = Nodes { lab: Arc::downgrade(lab), options, seen: 0, fleets: HashMap::new(), due: BTreeSet::new() };
+    tokio::spawn(nodes.run(deployments, daemon_sets));
+}
+
+/// The workloads and when to look at them.
+struct Nodes {
+    lab: Weak<Inner>,
+    options: NodeOptions,
+    /// Changes up to this version are known.
+    seen: u64,
+    /// By uid.
+    fleets: HashMap<String, Fleet>,
+    due: BTreeSet<(Instant, &'static str, Key)>,
+}
+
+impl Nodes {
+    async fn run(mut self, mut deployments: watch::Receiver<u64>, mut daemon_sets: watch::Receiver<u64>) {
+        loop {
+            deployments.mark_unchanged();
+            daemon_sets.mark_unchanged();
+            if self.look().is_none() {
+                return;
+            }
+            let wake = self.due.first().map(|(at, ..)| *at);
+            let timer = async {
+                match wake {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                changed = deployments.changed() => if changed.is_err() { return },
+                changed = daemon_sets.changed() => if changed.is_err() { return },
+                () = timer => {}
+            }
+        }
+    }
+
+    /// Notes what changed and does what is due. None: the lab is gone.
+    fn look(&mut self) -> Option<()> {
+        let lab = self.lab.upgrade()?;
+        let now = Instant::now();
+        self.note_changes(&lab, now);
+        while self.due.first().is_some_and(|(at, ..)| *at <= now) {
+            let Some((_, table, key)) = self.due.pop_first() else { break };
+            if let Some(again) = self.sync(&lab, table, &key, now) {
+                self.due.insert((again, table, key));
+            }
+        }
+        Some(())
+    }
+
+    fn note_changes(&mut self, lab: &Inner, now: Instant) {
+        let store = lab.store();
+        let at = now + self.options.reaction;
+        for table in [DEPLOYMENTS, DAEMON_SETS] {
+            match store.changes(table, self.seen) {
+                Ok(changes) => {
+                    for change in changes {
+                        let key = key_of(&change.after);
+                        if change.deleted {
+                            self.fleets.remove(uid(&change.after));
+                            self.due.retain(|(_, of, other)| *of != table || *other != key);
+                        } else {
+                            self.due.insert((at, table, key));
+                        }
+                    }
+                }
+                Err(_) => self.due.extend(store.list(table, None).map(|object| (at, table, key_of(object)))),
+            }
+        }
+        self.seen = store.version();
+    }
+
+    fn sync(&mut self, lab: &Inner, table: &'static str, key: &Key, now: Instant) -> Option<Instant> {
+        let mut store = lab.store();
+        let object: Arc<Value> = store.get(table, &key.0, &key.1).cloned()?;
+        let fleet = self.fleets.entry(uid(&object).to_owned()).or_default();
+        let scene = fleet::Scene { now, stamp: lab.clock().now(), options: &self.options };
+        if table == DEPLOYMENTS { deployment::sync(&mut store, &object, fleet, &scene) } else { daemon_set::sync(&mut store, &object, fleet, &scene) }
+    }
+}

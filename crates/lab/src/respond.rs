@@ -1,0 +1,286 @@
+//! From a request to its answer: finds the kind, reads the parameters, calls the verb, shows the result. Holds the store's lock only in between.
+
+use crate::discovery;
+use crate::failure::Failure;
+use crate::lab::Inner;
+use crate::media::{self, Form};
+use crate::paths::{self as urls, Address, Place};
+use crate::present::View;
+use crate::request::{Call, Verb, header};
+use crate::resource::Resource;
+use crate::selector::Selector;
+use crate::server::Answer;
+use crate::verbs::{DeleteOptions, Desk, ListOptions, Part, PatchKind, Unknown, WriteOptions};
+use crate::watch::{self, WatchOptions};
+use bytes::Bytes;
+use http::Request;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One request about objects, with all that is needed to answer it.
+struct Exchange<'a> {
+    lab: &'a Arc<Inner>,
+    resource: Arc<Resource>,
+    address: Address,
+    query: Vec<(String, String)>,
+    request: &'a Request<Bytes>,
+    form: Form,
+}
+
+/// Answers a request. Refusals are answers too.
+pub(crate) fn respond(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Answer {
+    answer(lab, call, request).unwrap_or_else(|failure| Answer::refusal(&failure))
+}
+
+fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Answer, Failure> {
+    let store = lab.store();
+    let address = match urls::parse(&call.path) {
+        Place::Core => return Ok(Answer::json(200, &discovery::core())),
+        Place::Groups => return Ok(Answer::json(200, &discovery::groups(&store.registry))),
+        Place::Group(group) => return Ok(Answer::json(200, &discovery::group(&store.registry, &group)?)),
+        Place::Version(group, version) => return Ok(Answer::json(200, &discovery::resources(&store.registry, &group, &version)?)),
+        Place::Other => return other(&call.path),
+        Place::Objects(address) => address,
+    };
+    if address.group == "authorization.k8s.io" && call.verb == Verb::Create {
+        let body = media::body(header(request.headers(), "content-type"), request.body())?;
+        return Ok(Answer::json(201, &discovery::review(body)));
+    }
+    let resource = store.registry.by_path(&address.group, &address.version, &address.plural).ok_or_else(Failure::no_such_path)?;
+    drop(store);
+    if !resource.namespaced && !address.namespace.is_empty() {
+        return Err(Failure::no_such_path());
+    }
+    let form = media::accepted(header(request.headers(), "accept"))?;
+    Exchange { lab, resource, address, query: urls::query(&call.query), request, form }.answer(call.verb)
+}
+
+fn other(path: &str) -> Result<Answer, Failure> {
+    match path {
+        "/version" | "/version/" => Ok(Answer::json(200, &discovery::version())),
+        "/healthz" | "/livez" | "/readyz" => Ok(Answer::text("ok")),
+        _ => Err(Failure::no_such_path()),
+    }
+}
+
+impl Exchange<'_> {
+    fn answer(&self, verb: Verb) -> Result<Answer, Failure> {
+        match self.address.subresource.as_str() {
+            "" => self.objects(verb),
+            "status" if self.resource.status => self.status(verb),
+            "scale" if self.resource.scale.is_some() => self.scale(verb),
+            "finalize" if self.resource.table == "namespaces" && verb == Verb::Update => self.write(200, |desk, body| {
+                desk.replace("", &self.address.name, body, Part::Main)
+            }),
+            _ => Err(Failure::no_such_path()),
+        }
+    }
+
+    fn objects(&self, verb: Verb) -> Result<Answer, Failure> {
+        let (namespace, name) = (self.address.namespace.as_str(), self.address.name.as_str());
+        // Objects of namespaced kinds have no address without their namespace.
+        if self.resource.namespaced && namespace.is_empty() && !matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection) {
+            return Err(if verb == Verb::Create { Failure::method_not_allowed() } else { Failure::no_such_path() });
+        }
+        match verb {
+            Verb::Get => self.read(|desk| desk.get(namespace, name)),
+            Verb::List => self.list(),
+            Verb::Watch => self.watch(),
+            Verb::Create if name.is_empty() => self.write(201, |desk, body| desk.create(namespace, body)),
+            Verb::Update if !name.is_empty() => self.write(200, |desk, body| desk.replace(namespace, name, body, Part::Main)),
+            Verb::Patch if !name.is_empty() => self.patch(Part::Main),
+            Verb::Delete => self.delete(),
+            Verb::DeleteCollection => self.delete_collection(),
+            _ => Err(Failure::method_not_allowed()),
+        }
+    }
+
+    fn status(&self, verb: Verb) -> Result<Answer, Failure> {
+        let (namespace, name) = (self.address.namespace.as_str(), self.address.name.as_str());
+        match verb {
+            Verb::Get => self.read(|desk| desk.get(namespace, name)),
+            Verb::Update => self.write(200, |desk, body| desk.replace(namespace, name, body, Part::Status)),
+            Verb::Patch => self.patch(Part::Status),
+            _ => Err(Failure::method_not_allowed()),
+        }
+    }
+
+    fn scale(&self, verb: Verb) -> Result<Answer, Failure> {
+        let (namespace, name) = (self.address.namespace.as_str(), self.address.name.as_str());
+        let mut store = self.lab.store();
+        let mut desk = self.desk(&mut store)?;
+        let scale = match verb {
+            Verb::Get => desk.scale(namespace, name)?,
+            Verb::Update => desk.set_scale(namespace, name, &self.body()?)?,
+            Verb::Patch => {
+                let mut scale = desk.scale(namespace, name)?;
+                PatchKind::of(self.content_type())?.apply_to_plain(&mut scale, &self.body()?)?;
+                desk.set_scale(namespace, name, &scale)?
+            }
+            _ => return Err(Failure::method_not_allowed()),
+        };
+        Ok(Answer::json(200, &scale))
+    }
+
+    fn read(&self, verb: impl FnOnce(&mut Desk<'_>) -> Result<Arc<Value>, Failure>) -> Result<Answer, Failure> {
+        let mut store = self.lab.store();
+        let object = verb(&mut self.desk(&mut store)?)?;
+        drop(store);
+        Ok(Answer::json(200, &self.view().object(&object)))
+    }
+
+    fn write(&self, status: u16, verb: impl FnOnce(&mut Desk<'_>, Value) -> Result<Arc<Value>, Failure>) -> Result<Answer, Failure> {
+        let body = self.body()?;
+        let mut store = self.lab.store();
+        let mut desk = self.desk(&mut store)?;
+        let object = verb(&mut desk, body)?;
+        let warnings = std::mem::take(&mut desk.warnings);
+        drop(store);
+        Ok(Answer::json(status, &self.view().object(&object)).warning(&warnings))
+    }
+
+    fn patch(&self, part: Part) -> Result<Answer, Failure> {
+        let kind = PatchKind::of(self.content_type())?;
+        let body = self.body()?;
+        let mut store = self.lab.store();
+        let mut desk = self.desk(&mut store)?;
+        let (object, created) = desk.patch(&self.address.namespace, &self.address.name, kind, &body, part)?;
+        let warnings = std::mem::take(&mut desk.warnings);
+        drop(store);
+        Ok(Answer::json(if created { 201 } else { 200 }, &self.view().object(&object)).warning(&warnings))
+    }
+
+    fn list(&self) -> Result<Answer, Failure> {
+        let options = self.list_options()?;
+        let mut store = self.lab.store();
+        let page = self.desk(&mut store)?.list(self.scope(), &options)?;
+        drop(store);
+        Ok(Answer::json(200, &self.view().list(&page)))
+    }
+
+    fn watch(&self) -> Result<Answer, Failure> {
+        let is = |key: &str| matches!(self.parameter(key), "1" | "true");
+        let initial_events = is("sendInitialEvents");
+        if initial_events && self.parameter("resourceVersionMatch") != "NotOlderThan" {
+            return Err(self.resource.invalid_list("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+        }
+        let options = WatchOptions {
+            view: self.view(),
+            namespace: self.scope().map(str::to_owned),
+            selector: self.selector()?,
+            after: self.version()?.filter(|version| *version > 0),
+            initial_events,
+            bookmarks: is("allowWatchBookmarks"),
+            timeout: self.parameter("timeoutSeconds").parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
+        };
+        Ok(Answer::stream(watch::start(self.lab, &mut self.lab.store(), options)))
+    }
+
+    fn delete(&self) -> Result<Answer, Failure> {
+        let options = self.delete_options()?;
+        let mut store = self.lab.store();
+        let (object, gone) = self.desk(&mut store)?.delete(&self.address.namespace, &self.address.name, &options)?;
+        drop(store);
+        if !gone || self.resource.builtin().is_some_and(|one| one.returns_deleted) {
+            return Ok(Answer::json(200, &self.view().object(&object)));
+        }
+        let mut details = json!({"name": self.address.name, "group": self.resource.group, "kind": self.resource.plural, "uid": crate::store::uid(&object)});
+        if self.resource.group.is_empty() {
+            objects::paths::set(&mut details, &["group"], Value::Null);
+        }
+        Ok(Answer::json(200, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
+    }
+
+    fn delete_collection(&self) -> Result<Answer, Failure> {
+        let (list, options) = (self.list_options()?, self.delete_options()?);
+        let mut store = self.lab.store();
+        let items = self.desk(&mut store)?.delete_collection(self.scope(), &list, &options)?;
+        let page = crate::verbs::Page { items, version: store.version(), more: String::new(), remaining: None };
+        drop(store);
+        Ok(Answer::json(200, &self.view().list(&page)))
+    }
+
+    fn desk<'s>(&self, store: &'s mut crate::store::Store) -> Result<Desk<'s>, Failure> {
+        Ok(Desk::new(store, Arc::clone(&self.resource), self.lab.clock().now(), self.write_options()?))
+    }
+
+    fn view(&self) -> View {
+        let include = self.parameter("includeObject").to_owned();
+        View { resource: Arc::clone(&self.resource), form: self.form, include, now: self.lab.clock().now() }
+    }
+
+    fn parameter(&self, key: &str) -> &str {
+        self.query.iter().find(|(of, _)| of == key).map(|(_, value)| value.as_str()).unwrap_or_default()
+    }
+
+    fn content_type(&self) -> &str {
+        header(self.request.headers(), "content-type")
+    }
+
+    fn body(&self) -> Result<Value, Failure> {
+        media::body(self.content_type(), self.request.body())
+    }
+
+    fn scope(&self) -> Option<&str> {
+        Some(self.address.namespace.as_str()).filter(|namespace| !namespace.is_empty())
+    }
+
+    fn version(&self) -> Result<Option<u64>, Failure> {
+        let text = self.parameter("resourceVersion");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        text.parse().map(Some).map_err(|_| {
+            self.resource.invalid_list("resourceVersion", &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+        })
+    }
+
+    fn selector(&self) -> Result<Selector, Failure> {
+        let mut fields = self.parameter("fieldSelector").to_owned();
+        if !self.address.name.is_empty() {
+            fields = format!("metadata.name={}", self.address.name);
+        }
+        Selector::parse(&self.resource, self.parameter("labelSelector"), &fields)
+    }
+
+    fn list_options(&self) -> Result<ListOptions, Failure> {
+        Ok(ListOptions {
+            selector: self.selector()?,
+            limit: self.parameter("limit").parse().unwrap_or_default(),
+            after: Some(self.parameter("continue").to_owned()).filter(|token| !token.is_empty()),
+            version: self.version()?.unwrap_or_default(),
+            exact: self.parameter("resourceVersionMatch") == "Exact",
+        })
+    }
+
+    fn write_options(&self) -> Result<WriteOptions, Failure> {
+        let manager = match self.parameter("fieldManager") {
+            "" => header(self.request.headers(), "user-agent").split('/').next().unwrap_or_default(),
+            manager => manager,
+        };
+        let unknown = match self.parameter("fieldValidation") {
+            "Strict" => Unknown::Refuse,
+            "Ignore" => Unknown::Ignore,
+            "" | "Warn" => Unknown::Warn,
+            other => return Err(Failure::bad_request(format!("invalid fieldValidation: {other}"))),
+        };
+        Ok(WriteOptions {
+            dry_run: self.parameter("dryRun") == "All",
+            manager: manager.to_owned(),
+            force: matches!(self.parameter("force"), "1" | "true"),
+            unknown,
+        })
+    }
+
+    fn delete_options(&self) -> Result<DeleteOptions, Failure> {
+        let mut body = if self.request.body().is_empty() { json!({}) } else { self.body()? };
+        for key in ["propagationPolicy", "orphanDependents"] {
+            let text = self.parameter(key);
+            if !text.is_empty() {
+                objects::paths::set(&mut body, &[key], if text == "true" { json!(true) } else { json!(text) });
+            }
+        }
+        Ok(DeleteOptions::read(&body))
+    }
+}

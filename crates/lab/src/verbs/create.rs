@@ -1,0 +1,90 @@
+//! Creating an object.
+
+use super::{Desk, metadata};
+use crate::clock::stamp;
+use crate::failure::{Failure, FieldError};
+use objects::paths;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What a client cannot set.
+const SERVER_ONLY: [&str; 7] =
+    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "selfLink"];
+
+impl Desk<'_> {
+    /// Creates an object in a namespace (empty for cluster-scoped kinds).
+    pub(crate) fn create(&mut self, namespace: &str, mut object: Value) -> Result<Arc<Value>, Failure> {
+        self.check_kind(&object)?;
+        self.place(namespace, &mut object)?;
+        let name = self.name(&mut object)?;
+        self.check_namespace(namespace, &name)?;
+        if !paths::text(&object, "/metadata/resourceVersion").is_empty() {
+            return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
+        }
+        let api_version = self.resource.api_version();
+        let fields = metadata(&mut object);
+        for key in SERVER_ONLY {
+            fields.shift_remove(key);
+        }
+        if self.resource.status {
+            paths::set(&mut object, &["status"], Value::Null);
+        }
+        paths::set(&mut object, &["apiVersion"], json!(api_version));
+        paths::set(&mut object, &["kind"], json!(self.resource.kind));
+        let mut object = self.complete(object, None)?;
+        if self.store.get(&self.resource.table, namespace, &name).is_some() {
+            return Err(Failure::already_exists(&self.resource.plural, &self.resource.group, &name));
+        }
+        let uid = self.store.new_uid();
+        let counts = self.resource.counts_generations();
+        let fields = metadata(&mut object);
+        fields.insert("uid".to_owned(), json!(uid));
+        fields.insert("creationTimestamp".to_owned(), json!(stamp(self.now)));
+        if counts {
+            fields.insert("generation".to_owned(), json!(1));
+        }
+        Ok(self.put(object))
+    }
+
+    /// The object's namespace is that of the URL.
+    fn place(&self, namespace: &str, object: &mut Value) -> Result<(), Failure> {
+        let given = paths::text(object, "/metadata/namespace");
+        if !self.resource.namespaced {
+            paths::set(object, &["metadata", "namespace"], Value::Null);
+            return Ok(());
+        }
+        if !given.is_empty() && given != namespace {
+            return Err(Failure::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+        }
+        paths::set(object, &["metadata", "namespace"], json!(namespace));
+        Ok(())
+    }
+
+    fn name(&mut self, object: &mut Value) -> Result<String, Failure> {
+        let name = paths::text(object, "/metadata/name");
+        if !name.is_empty() {
+            return Ok(name.to_owned());
+        }
+        let prefix = paths::text(object, "/metadata/generateName").to_owned();
+        if prefix.is_empty() {
+            return Err(self.resource.invalid("", &[FieldError::required("metadata.name", "name or generateName is required")]));
+        }
+        let name = format!("{}{}", prefix.get(..58).unwrap_or(&prefix), self.store.suffix());
+        paths::set(object, &["metadata", "name"], json!(name));
+        Ok(name)
+    }
+
+    fn check_namespace(&self, namespace: &str, name: &str) -> Result<(), Failure> {
+        if !self.resource.namespaced {
+            return Ok(());
+        }
+        let Some(home) = self.store.get("namespaces", "", namespace) else {
+            return Err(Failure::not_found("namespaces", "", namespace));
+        };
+        if paths::text(home, "/metadata/deletionTimestamp").is_empty() {
+            return Ok(());
+        }
+        let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+        Err(Failure::forbidden(&self.resource.plural, &self.resource.group, name, &why))
+    }
+}

@@ -1,0 +1,260 @@
+//! Reading and writing objects with the rules of the API server: one file per verb, all of them methods of [`Desk`].
+//!
+//! Synchronous and without HTTP: the lock is held by the caller, requests and answers are in `server`. Objects go in and come out in the version of
+//! the resource that was asked for, and are stored in the storage version.
+
+mod create;
+mod delete;
+mod patch;
+mod read;
+mod scale;
+mod update;
+
+pub(crate) use delete::{DeleteOptions, FOREGROUND, ORPHAN};
+pub(crate) use patch::PatchKind;
+pub(crate) use read::{ListOptions, Page};
+
+use crate::clock::stamp;
+use crate::defaults::{self, labels};
+use crate::failure::{Failure, FieldError};
+use crate::resource::Resource;
+use crate::store::Store;
+use jiff::Timestamp;
+use objects::paths;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// What to do about fields that the kind does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Unknown {
+    /// Drop them and say nothing.
+    Ignore,
+    /// Drop them and warn.
+    #[default]
+    Warn,
+    /// Refuse the object.
+    Refuse,
+}
+
+/// How to write.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct WriteOptions {
+    /// Answer as if written, but write nothing.
+    pub dry_run: bool,
+    /// Who writes, for `managedFields`.
+    pub manager: String,
+    /// Whether an apply takes fields from other managers.
+    pub force: bool,
+    /// What to do about unknown fields.
+    pub unknown: Unknown,
+}
+
+/// The part of an object that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Everything but the status, where there is a status subresource.
+    Main,
+    /// The status alone.
+    Status,
+}
+
+/// One request's work at the store.
+#[derive(Debug)]
+pub(crate) struct Desk<'a> {
+    /// The objects.
+    pub store: &'a mut Store,
+    /// The kind and version that is asked for.
+    pub resource: Arc<Resource>,
+    /// The time of the request.
+    pub now: Timestamp,
+    /// How to write.
+    pub options: WriteOptions,
+    /// What the client should hear besides the answer.
+    pub warnings: Vec<String>,
+}
+
+impl<'a> Desk<'a> {
+    /// A desk for one request.
+    pub(crate) fn new(store: &'a mut Store, resource: Arc<Resource>, now: Timestamp, options: WriteOptions) -> Self {
+        Self { store, resource, now, options, warnings: Vec::new() }
+    }
+
+    /// The object with that name, as it is stored.
+    fn present(&self, namespace: &str, name: &str) -> Result<Arc<Value>, Failure> {
+        self.store.get(&self.resource.table, namespace, name).cloned().ok_or_else(|| self.resource.not_found(name))
+    }
+
+    /// Brings an object into the form that is stored: unknown fields dropped, defaults filled in, rules checked.
+    fn complete(&mut self, object: Value, old: Option<&Value>) -> Result<Value, Failure> {
+        let mut object = self.decode(object)?;
+        match self.resource.builtin() {
+            Some(one) => {
+                (one.default)(&mut object, old);
+                self.give_addresses(&mut object)?;
+            }
+            None => self.complete_custom(&mut object),
+        }
+        let mut errors = self.check_metadata(&object, old);
+        match self.resource.builtin() {
+            Some(one) => errors.extend((one.validate)(&object, old)),
+            None => errors.extend(self.resource.custom().map(|custom| custom.schema.validate(&object)).unwrap_or_default()),
+        }
+        if errors.is_empty() { Ok(object) } else { Err(self.resource.invalid(paths::text(&object, "/metadata/name"), &errors)) }
+    }
+
+    fn complete_custom(&self, object: &mut Value) {
+        if let Some(custom) = self.resource.custom() {
+            custom.schema.fill_defaults(object);
+        }
+    }
+
+    /// Reads the object as its type says and drops what the type does not know.
+    fn decode(&mut self, mut object: Value) -> Result<Value, Failure> {
+        self.check_kind(&object)?;
+        let refuse = |resource: &Resource, why: &dyn std::fmt::Display| {
+            let (kind, version) = (&resource.kind, &resource.version);
+            Failure::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
+        };
+        let dropped = match &self.resource.origin {
+            crate::resource::Origin::BuiltIn(one) => {
+                defaults::quantities(&mut object, one.plural);
+                let mut typed = (one.decode)(object.clone()).map_err(|why| refuse(&self.resource, &why))?;
+                let dropped = missing_from(&object, &typed);
+                defaults::clean(&mut typed);
+                object = typed;
+                dropped
+            }
+            crate::resource::Origin::Custom(custom) => {
+                let metadata = object.get("metadata").cloned().unwrap_or_default();
+                let mut metadata = typed_metadata(metadata).map_err(|why| refuse(&self.resource, &why))?;
+                defaults::clean(&mut metadata);
+                paths::set(&mut object, &["metadata"], metadata);
+                custom.schema.prune(&mut object)
+            }
+        };
+        let dropped: Vec<_> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
+        match self.options.unknown {
+            Unknown::Refuse if !dropped.is_empty() => Err(refuse(&self.resource, &format!("strict decoding error: {}", dropped.join(", ")))),
+            Unknown::Warn => {
+                self.warnings.extend(dropped);
+                Ok(object)
+            }
+            _ => Ok(object),
+        }
+    }
+
+    fn check_kind(&self, object: &Value) -> Result<(), Failure> {
+        let (is, wanted) = (paths::text(object, "/apiVersion"), self.resource.api_version());
+        let kind = paths::text(object, "/kind");
+        if !object.is_object() {
+            return Err(Failure::bad_request("the body of the request is no object"));
+        }
+        if !is.is_empty() && is != wanted {
+            return Err(Failure::bad_request(format!("the API version in the data ({is}) does not match the expected API version ({wanted})")));
+        }
+        if !kind.is_empty() && kind != self.resource.kind {
+            let version = &self.resource.version;
+            return Err(Failure::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {}", self.resource.kind)));
+        }
+        Ok(())
+    }
+
+    fn check_metadata(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        let mut errors = Vec::new();
+        if old.is_none() {
+            let name = paths::text(object, "/metadata/name");
+            labels::Names::of(&self.resource.table).check(name, "metadata.name", &mut errors);
+        }
+        labels::check(labels::Labels::labels(object.pointer("/metadata/labels")), "metadata.labels", &mut errors);
+        for (at, owner) in paths::list(object, "/metadata/ownerReferences").enumerate() {
+            for key in ["apiVersion", "kind", "name", "uid"] {
+                if paths::text(owner, &format!("/{key}")).is_empty() {
+                    let detail = if key == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                    errors.push(FieldError::invalid(format!("metadata.ownerReferences[{at}].{key}"), &json!(""), detail));
+                }
+            }
+        }
+        errors
+    }
+
+    /// Writes an object in the version that was asked for. The answer is the stored one.
+    fn put(&mut self, object: Value) -> Arc<Value> {
+        let mut stored = self.resource.stored(object);
+        if self.options.dry_run {
+            return Arc::new(stored);
+        }
+        let is_definition = self.resource.table == "customresourcedefinitions.apiextensions.k8s.io";
+        if is_definition {
+            defaults::crd::establish(&mut stored, &stamp(self.now));
+        }
+        let stored = self.store.put(&self.resource.table, stored);
+        if is_definition {
+            self.store.registry.replace(paths::text(&stored, "/metadata/name"), defaults::crd::resources(&stored));
+        }
+        stored
+    }
+
+    /// Gives a Service the addresses and node ports that it needs.
+    fn give_addresses(&mut self, object: &mut Value) -> Result<(), Failure> {
+        if self.resource.table != "services" || paths::text(object, "/spec/type") == "ExternalName" {
+            return Ok(());
+        }
+        if paths::text(object, "/spec/clusterIP").is_empty() {
+            let first = paths::list(object, "/spec/clusterIPs").next().and_then(Value::as_str).map(str::to_owned);
+            let address = first.unwrap_or_else(|| {
+                let number = self.store.next_address();
+                format!("10.96.{}.{}", (number >> 8) & 0xff, number & 0xff)
+            });
+            paths::set(object, &["spec", "clusterIP"], json!(address));
+        }
+        let node_ports = matches!(paths::text(object, "/spec/type"), "NodePort" | "LoadBalancer");
+        let spec = defaults::submap(defaults::map_of(object), "spec");
+        let address = spec.get("clusterIP").cloned().unwrap_or_default();
+        defaults::fill(spec, "clusterIPs", json!([address]));
+        defaults::fill(spec, "ipFamilies", json!(["IPv4"]));
+        defaults::fill(spec, "ipFamilyPolicy", json!("SingleStack"));
+        for port in defaults::each(spec, "ports").filter(|_| node_ports) {
+            if !port.contains_key("nodePort") {
+                port.insert("nodePort".to_owned(), json!(30000 + self.store.next_address() % 2768));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn typed_metadata(metadata: Value) -> Result<Value, serde_json::Error> {
+    let typed: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta = serde_json::from_value(metadata)?;
+    serde_json::to_value(typed)
+}
+
+/// The paths that are in the first value and not in the second.
+fn missing_from(before: &Value, after: &Value) -> Vec<String> {
+    let mut missing = Vec::new();
+    collect_missing(before, after, "", &mut missing);
+    missing
+}
+
+fn collect_missing(before: &Value, after: &Value, path: &str, missing: &mut Vec<String>) {
+    match (before, after) {
+        (Value::Object(before), Value::Object(after)) => {
+            for (key, child) in before.iter().filter(|(_, child)| !child.is_null()) {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                match after.get(key) {
+                    Some(other) => collect_missing(child, other, &path, missing),
+                    None => missing.push(path),
+                }
+            }
+        }
+        (Value::Array(before), Value::Array(after)) => {
+            for (at, (child, other)) in before.iter().zip(after).enumerate() {
+                collect_missing(child, other, &format!("{path}[{at}]"), missing);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `metadata` of an object, created if it is not there.
+fn metadata(object: &mut Value) -> &mut Map<String, Value> {
+    defaults::submap(defaults::map_of(object), "metadata")
+}

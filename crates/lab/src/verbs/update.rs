@@ -1,0 +1,108 @@
+//! Replacing and patching an object.
+
+use super::{Desk, Part, metadata};
+use crate::failure::{Failure, FieldError};
+use crate::store::uid;
+use objects::paths;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What an update cannot change.
+const KEPT: [&str; 6] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"];
+
+impl Desk<'_> {
+    /// Replaces an object, or its status.
+    pub(crate) fn replace(&mut self, namespace: &str, name: &str, object: Value, part: Part) -> Result<Arc<Value>, Failure> {
+        self.check_kind(&object)?;
+        let old = self.present(namespace, name)?;
+        let given = paths::text(&object, "/metadata/name");
+        if given != name {
+            return Err(Failure::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+        }
+        let version = paths::text(&object, "/metadata/resourceVersion");
+        if version.is_empty() && !self.resource.allows_unconditional_update() {
+            let error = FieldError { value: "0".to_owned(), ..FieldError::invalid("metadata.resourceVersion", &Value::Null, "must be specified for an update") };
+            return Err(self.resource.invalid(name, &[error]));
+        }
+        self.update(&old, object, part)
+    }
+
+    /// Writes the new state of a present object. `new` is in the version that was asked for.
+    pub(crate) fn update(&mut self, stored: &Arc<Value>, mut new: Value, part: Part) -> Result<Arc<Value>, Failure> {
+        let resource = Arc::clone(&self.resource);
+        let old = resource.present(stored);
+        let name = paths::text(&old, "/metadata/name");
+        self.check_version(&old, &new, name)?;
+        if part == Part::Status {
+            let status = new.get("status").cloned().unwrap_or_default();
+            new = Value::clone(&old);
+            paths::set(&mut new, &["status"], status);
+        } else if self.resource.status {
+            paths::set(&mut new, &["status"], old.get("status").cloned().unwrap_or_default());
+        }
+        keep(&old, &mut new);
+        let mut new = self.complete(new, Some(&old))?;
+        self.check_finalizers(&old, &new, name)?;
+        if self.resource.counts_generations() && self.counts(&old, &new) {
+            let generation = paths::integer(&old, "/metadata/generation").unwrap_or_default();
+            paths::set(&mut new, &["metadata", "generation"], json!(generation + 1));
+        }
+        if new == *old {
+            return Ok(Arc::clone(stored));
+        }
+        let deleting = !paths::text(&new, "/metadata/deletionTimestamp").is_empty();
+        if deleting && paths::list(&new, "/metadata/finalizers").next().is_none() && !self.options.dry_run {
+            return Ok(self.finish_deletion(&new));
+        }
+        Ok(self.put(new))
+    }
+
+    fn check_version(&self, old: &Value, new: &Value, name: &str) -> Result<(), Failure> {
+        let given = paths::text(new, "/metadata/resourceVersion");
+        let given_uid = uid(new);
+        if !given_uid.is_empty() && given_uid != uid(old) {
+            let why = format!("Precondition failed: UID in precondition: {given_uid}, UID in object meta: {}", uid(old));
+            return Err(self.resource.conflict(name, &why));
+        }
+        if !given.is_empty() && given != paths::text(old, "/metadata/resourceVersion") {
+            return Err(Failure::modified(&self.resource.plural, &self.resource.group, name));
+        }
+        Ok(())
+    }
+
+    fn check_finalizers(&self, old: &Value, new: &Value, name: &str) -> Result<(), Failure> {
+        if paths::text(old, "/metadata/deletionTimestamp").is_empty() {
+            return Ok(());
+        }
+        let known: Vec<_> = paths::list(old, "/metadata/finalizers").collect();
+        let added: Vec<String> = paths::list(new, "/metadata/finalizers").filter(|one| !known.contains(one)).map(Value::to_string).collect();
+        if added.is_empty() {
+            return Ok(());
+        }
+        let why = format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", added.join(", "));
+        Err(self.resource.invalid(name, &[FieldError::forbidden("metadata.finalizers", why)]))
+    }
+
+    /// Whether the change is one that `metadata.generation` counts.
+    fn counts(&self, old: &Value, new: &Value) -> bool {
+        let status_apart = self.resource.status || self.resource.builtin().is_some();
+        let counted = |key: &str| key != "metadata" && (key != "status" || !status_apart);
+        let keys = |object: &Value| object.as_object().map(|map| map.keys().filter(|key| counted(key)).cloned().collect::<Vec<_>>()).unwrap_or_default();
+        keys(old).iter().chain(&keys(new)).any(|key| old.get(key) != new.get(key))
+    }
+}
+
+/// Carries over what only the server writes.
+fn keep(old: &Value, new: &mut Value) {
+    let of = |key: &str| old.get("metadata").and_then(|metadata| metadata.get(key)).cloned();
+    for key in ["apiVersion", "kind"] {
+        paths::set(new, &[key], old.get(key).cloned().unwrap_or_default());
+    }
+    for key in KEPT.iter().chain(&["name", "namespace", "resourceVersion"]) {
+        paths::set(new, &["metadata", key], of(key).unwrap_or_default());
+    }
+    let fields = metadata(new);
+    if let (false, Some(managed)) = (fields.contains_key("managedFields"), of("managedFields")) {
+        fields.insert("managedFields".to_owned(), managed);
+    }
+}
