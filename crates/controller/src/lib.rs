@@ -1,1 +1,9 @@
-//! The binary `flagger`: command line to runtime.
+//! The binary `flagger` as a library: command line, log, HTTP server, connections, start-up.
+//!
+//! `main` only assembles. Nothing here knows what a Canary is; that is the runtime's business.
+
+pub mod flags;
+pub mod goflag;
+pub mod limit;
+pub mod logging;
+pub mod server;

@@ -1,0 +1,242 @@
+//! The HTTP server: `/healthz`, `/readyz`, `/metrics`.
+//!
+//! Plain HTTP on all addresses, any method. `/healthz` is static; `/readyz` says whether the caches are warm and whether this process leads.
+//! Source: operations notes, section 2.6.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch::Receiver;
+use tokio::task::JoinSet;
+use tracing::{debug, error, info};
+
+/// How long a connection may be silent before or within the head of a request.
+const SILENCE: Duration = Duration::from_secs(15);
+/// After that time a connection takes no further request.
+const LIFETIME: Duration = Duration::from_secs(60);
+/// How long the request that is under way then may still take.
+const LAST_REQUEST: Duration = Duration::from_secs(5);
+/// How long requests may take when the server is told to stop.
+const GRACE: Duration = Duration::from_secs(3);
+/// Pause when the system has no more sockets.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+/// What `/readyz` tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// Caches are being filled.
+    Starting,
+    /// Caches are warm; another replica acts.
+    Standby,
+    /// This process acts.
+    Acting,
+    /// The process is ending.
+    Stopping,
+}
+
+impl Readiness {
+    fn answer(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::Starting => (StatusCode::SERVICE_UNAVAILABLE, "caches are not synced"),
+            Self::Standby => (StatusCode::OK, "OK, standby"),
+            Self::Acting => (StatusCode::OK, "OK, leading"),
+            Self::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping"),
+        }
+    }
+}
+
+/// Where `/metrics` comes from: the text exposition, format 0.0.4.
+pub type Exposition = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
+
+/// What the server shows.
+#[derive(Clone)]
+pub struct Pages {
+    /// The metrics.
+    pub metrics: Exposition,
+    /// The readiness.
+    pub readiness: Receiver<Readiness>,
+}
+
+impl Pages {
+    fn answer(&self, path: &str) -> Response<Full<Bytes>> {
+        const PLAIN: &str = "text/plain; charset=utf-8";
+        const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+        let (status, kind, body) = match path {
+            "/healthz" => (StatusCode::OK, PLAIN, Bytes::from_static(b"OK")),
+            "/readyz" => {
+                let (status, body) = self.readiness.borrow().answer();
+                (status, PLAIN, Bytes::from_static(body.as_bytes()))
+            }
+            "/metrics" => (StatusCode::OK, METRICS, Bytes::from((self.metrics)())),
+            _ => (StatusCode::NOT_FOUND, PLAIN, Bytes::from_static(b"404 page not found\n")),
+        };
+        let mut response = Response::new(Full::new(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        response
+    }
+}
+
+/// Listens on all addresses, by IPv6 where there is such a thing. `port` as on the command line.
+pub async fn bind(port: &str) -> Result<TcpListener, String> {
+    let number: u16 = port.parse().map_err(|_| format!("listen tcp: address {port}: invalid port"))?;
+    match TcpListener::bind(("::", number)).await {
+        Ok(listener) => Ok(listener),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!("listen tcp :{port}: {error}")),
+        Err(_) => TcpListener::bind(("0.0.0.0", number)).await.map_err(|error| format!("listen tcp :{port}: {error}")),
+    }
+}
+
+/// Serves until `stop` becomes true, then lets requests end for a short while.
+pub async fn serve(listener: TcpListener, pages: Pages, mut stop: Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let told = stop.clone();
+    loop {
+        tokio::select! {
+            // A sender that is gone is a stop as well.
+            _ = stop.wait_for(|stop| *stop) => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(connection(stream, pages.clone(), told.clone()));
+                }
+                Err(error) => {
+                    debug!("A connection could not be accepted: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let ended = tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
+    match ended {
+        Ok(()) => info!("HTTP server stopped"),
+        Err(_) => error!("HTTP server graceful shutdown failed context deadline exceeded"),
+    }
+}
+
+/// Serves one connection. Its lifetime is bounded: a peer that reads or writes slowly holds nothing for ever.
+async fn connection(stream: TcpStream, pages: Pages, mut stop: Receiver<bool>) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let response = pages.answer(request.uri().path());
+        async move { Ok::<_, Infallible>(response) }
+    });
+    let mut builder = hyper::server::conn::http1::Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(SILENCE);
+    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    // How a connection ended interests only its peer.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        _ = stop.wait_for(|stop| *stop) => {}
+        () = tokio::time::sleep(LIFETIME) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(LAST_REQUEST, connection).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::SocketAddr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::watch;
+
+    struct Running {
+        address: SocketAddr,
+        readiness: watch::Sender<Readiness>,
+        stop: watch::Sender<bool>,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    async fn running() -> Running {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (readiness, seen) = watch::channel(Readiness::Starting);
+        let (stop, stopped) = watch::channel(false);
+        let pages = Pages { metrics: Arc::new(|| b"flagger_info 1\n".to_vec()), readiness: seen };
+        Running { address, readiness, stop, task: tokio::spawn(serve(listener, pages, stopped)) }
+    }
+
+    /// The whole answer to one request, head in lower case.
+    async fn ask(address: SocketAddr, method: &str, path: &str) -> (String, String) {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.to_lowercase(), body.to_owned())
+    }
+
+    #[tokio::test]
+    async fn health_is_static_and_answers_any_method() {
+        let server = running().await;
+        let (head, body) = ask(server.address, "GET", "/healthz").await;
+        assert!(head.starts_with("http/1.1 200 ok"), "{head}");
+        assert!(head.contains("content-type: text/plain; charset=utf-8"), "{head}");
+        assert_eq!(body, "OK");
+        assert_eq!(ask(server.address, "POST", "/healthz").await.1, "OK");
+        let (head, body) = ask(server.address, "HEAD", "/healthz").await;
+        assert!(head.starts_with("http/1.1 200 ok"), "{head}");
+        assert_eq!(body, "");
+    }
+
+    #[tokio::test]
+    async fn readiness_follows_caches_and_leadership() {
+        let server = running().await;
+        for (readiness, code, body) in [
+            (Readiness::Starting, "503", "caches are not synced"),
+            (Readiness::Standby, "200", "OK, standby"),
+            (Readiness::Acting, "200", "OK, leading"),
+            (Readiness::Stopping, "503", "stopping"),
+        ] {
+            server.readiness.send_replace(readiness);
+            let (head, told) = ask(server.address, "GET", "/readyz").await;
+            assert!(head.starts_with(&format!("http/1.1 {code}")), "{head}");
+            assert_eq!(told, body);
+        }
+    }
+
+    #[tokio::test]
+    async fn metrics_are_text_and_unknown_paths_are_not_found() {
+        let server = running().await;
+        let (head, body) = ask(server.address, "GET", "/metrics").await;
+        assert!(head.contains("content-type: text/plain; version=0.0.4; charset=utf-8"), "{head}");
+        assert_eq!(body, "flagger_info 1\n");
+        for path in ["/", "/healthz/", "/metrics/x"] {
+            let (head, body) = ask(server.address, "GET", path).await;
+            assert!(head.starts_with("http/1.1 404"), "{head}");
+            assert_eq!(body, "404 page not found\n");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_stop_closes_idle_connections_and_the_listener() {
+        let server = running().await;
+        let mut idle = TcpStream::connect(server.address).await.unwrap();
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut buffer = [0; 1024];
+        assert!(idle.read(&mut buffer).await.unwrap() > 0);
+        server.stop.send_replace(true);
+        server.task.await.unwrap();
+        assert_eq!(idle.read(&mut buffer).await.unwrap(), 0, "the peer sees the end");
+        assert!(TcpStream::connect(server.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn bad_and_taken_ports_are_told() {
+        assert_eq!(bind("http").await.err().unwrap(), "listen tcp: address http: invalid port");
+        let taken = bind("0").await.unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let told = bind(&port.to_string()).await.err().unwrap();
+        assert!(told.starts_with(&format!("listen tcp :{port}: ")), "{told}");
+    }
+}
