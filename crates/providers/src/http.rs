@@ -1,8 +1,16 @@
 //! Requests to send and responses to read, as plain data. The one HTTP client of the project (in `runtime`) carries them out, with limits on time, size,
 //! redirects and concurrency.
 
+pub(crate) mod url;
+
+use serde::Serialize;
 use std::fmt;
 use std::time::Duration;
+
+/// Redirects that are followed.
+const REDIRECTS: usize = 10;
+/// Bytes of a body that are shown to users: events and status have to stay small.
+const SHOWN: usize = 4096;
 
 /// A text that must not reach logs, events, status or `Debug`.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -58,8 +66,52 @@ pub struct Request {
     pub insecure: bool,
     /// Proxy for this request instead of the environment's.
     pub proxy: Option<String>,
-    /// Where a bearer token or a password goes: never to another host than asked for (redirects drop it).
+    /// Redirects that are followed at most. Credentials go to no other host than the one asked for.
     pub max_redirects: usize,
+}
+
+impl Request {
+    /// A GET without headers.
+    pub fn get(url: impl Into<String>, timeout: Duration) -> Self {
+        Self {
+            method: Method::Get,
+            url: Secret::new(url),
+            headers: Vec::new(),
+            body: None,
+            timeout,
+            insecure: false,
+            proxy: None,
+            max_redirects: REDIRECTS,
+        }
+    }
+
+    /// A POST of compact JSON.
+    pub fn post_json(url: impl Into<String>, body: &impl Serialize, timeout: Duration) -> Result<Self, String> {
+        let mut request = Self::get(url, timeout);
+        request.method = Method::Post;
+        request.headers.push(("Content-Type".to_owned(), Secret::new("application/json")));
+        request.body = Some(json(body)?);
+        Ok(request)
+    }
+}
+
+/// Compact JSON in the order of the fields. As Go writes it, `<`, `>`, `&` and the line separators of Unicode are escaped, so that bodies are the same to
+/// the byte.
+fn json(body: &impl Serialize) -> Result<Vec<u8>, String> {
+    let text = serde_json::to_string(body).map_err(|error| error.to_string())?;
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            // Outside of strings JSON has none of them.
+            '<' => escaped.push_str("\\u003c"),
+            '>' => escaped.push_str("\\u003e"),
+            '&' => escaped.push_str("\\u0026"),
+            '\u{2028}' => escaped.push_str("\\u2028"),
+            '\u{2029}' => escaped.push_str("\\u2029"),
+            other => escaped.push(other),
+        }
+    }
+    Ok(escaped.into_bytes())
 }
 
 /// One response.
@@ -79,6 +131,17 @@ impl Response {
     /// The body as text; what is no UTF-8 is replaced.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// The body as far as it is shown to users: whole, if it is not longer than 4 KiB.
+    pub fn shown(&self) -> String {
+        let mut text = self.text();
+        if text.len() > SHOWN {
+            let end = (0..=SHOWN).rev().find(|end| text.is_char_boundary(*end)).unwrap_or_default();
+            text.truncate(end);
+            text.push('…');
+        }
+        text
     }
 
     /// `404 Not Found`.
@@ -129,5 +192,42 @@ fn reason_phrase(status: u16) -> &'static str {
         503 => "Service Unavailable",
         504 => "Gateway Timeout",
         _ => "",
+    }
+}
+
+impl SendError {
+    /// The connection broke while the body was read; the request itself had been answered.
+    pub(crate) fn is_broken_body(&self) -> bool {
+        self.message.starts_with("error reading body: ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn bodies_are_escaped_as_go_does() {
+        let request = Request::post_json("http://x", &json!({"b": "<a> & \u{2028}é\"", "a": 1}), Duration::ZERO).unwrap();
+        assert_eq!(
+            String::from_utf8(request.body.unwrap()).unwrap(),
+            "{\"b\":\"\\u003ca\\u003e \\u0026 \\u2028é\\\"\",\"a\":1}"
+        );
+    }
+
+    #[test]
+    fn long_bodies_are_cut_between_characters() {
+        let response = |body: String| Response { status: 500, retry_after: None, body: body.into_bytes(), truncated: false };
+        assert_eq!(response("short".to_owned()).shown(), "short");
+        let shown = response(format!("x{}", "é".repeat(5000))).shown();
+        assert_eq!(shown.len(), 4095 + "…".len());
+    }
+
+    #[test]
+    fn secrets_lose_their_line_break_and_do_not_show() {
+        let secret = Secret::new("token\r\n");
+        assert_eq!(secret.reveal(), "token");
+        assert_eq!(format!("{secret:?}"), "***");
     }
 }

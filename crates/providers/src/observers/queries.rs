@@ -1,6 +1,5 @@
 //! What reaches Prometheus, for every observer, to the byte.
 
-use super::observer;
 use crate::http::Request;
 use crate::metrics::builtin;
 use crate::testing::rollout;
