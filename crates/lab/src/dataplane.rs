@@ -31,5 +31,15 @@ pub trait Objects: Debug + Send + Sync {
     fn list(&self, kind: &str, namespace: &str) -> Vec<Arc<Value>>;
 }
 
+impl Objects for crate::Lab {
+    fn find(&self, kind: &str, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        self.get(kind, namespace, name)
+    }
+
+    fn list(&self, kind: &str, namespace: &str) -> Vec<Arc<Value>> {
+        crate::Lab::list(self, kind, namespace)
+    }
+}
+
 #[cfg(test)]
 mod testing;

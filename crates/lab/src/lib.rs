@@ -1,6 +1,7 @@
 //! A Kubernetes API in this process, simulated nodes, a small data plane.
 mod builtins;
 mod clock;
+pub mod dataplane;
 mod defaults;
 mod discovery;
 mod failure;

@@ -52,7 +52,8 @@ impl Asked {
     /// The value of a header, however its name is spelled; several are joined as HTTP allows.
     pub fn header(&self, name: &str) -> Option<String> {
         let name = name.to_ascii_lowercase();
-        let values: Vec<&str> = self.headers.iter().filter(|(key, _)| *key == name).map(|(_, value)| value.as_str()).collect();
+        let values: Vec<&str> =
+            self.headers.iter().filter(|(key, _)| *key == name).map(|(_, value)| value.as_str()).collect();
         (!values.is_empty()).then(|| values.join(if name == "cookie" { "; " } else { "," }))
     }
 
@@ -65,7 +66,11 @@ impl Asked {
 
     /// The value of a query parameter, as it is written.
     fn parameter(&self, name: &str) -> Option<&str> {
-        self.query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).find(|(key, _)| *key == name).map(|(_, value)| value)
+        self.query
+            .split('&')
+            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
     }
 }
 

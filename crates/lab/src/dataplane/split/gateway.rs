@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub(super) fn way(objects: &dyn Objects, spread: &mut Spread, asked: &Asked) -> Option<Result<Way, NoWay>> {
     let routes = objects.list("HTTPRoute", &asked.namespace);
-    let hosted = |route: &Value| list(route, "/spec/hostnames").filter_map(Value::as_str).any(|host| is_host(host, asked));
+    let hosted =
+        |route: &Value| list(route, "/spec/hostnames").filter_map(Value::as_str).any(|host| is_host(host, asked));
     let route = routes.iter().find(|route| name_of(route) == asked.apex || hosted(route))?;
     Some(within(route, spread, asked))
 }
@@ -22,7 +23,8 @@ type Rank = (bool, usize, bool, usize, usize);
 
 fn within(route: &Value, spread: &mut Spread, asked: &Asked) -> Result<Way, NoWay> {
     let name = format!("HTTPRoute {}.{}", name_of(route), asked.namespace);
-    let ranked = list(route, "/spec/rules").enumerate().filter_map(|(index, rule)| Some((rank(rule, asked)?, index, rule)));
+    let ranked =
+        list(route, "/spec/rules").enumerate().filter_map(|(index, rule)| Some((rank(rule, asked)?, index, rule)));
     // `max_by` would take the last of equals.
     let best = ranked.reduce(|best, next| if next.0 > best.0 { next } else { best });
     let (_, index, rule) = best.ok_or_else(|| NoWay::NoRule(name.clone()))?;
@@ -33,7 +35,8 @@ fn within(route: &Value, spread: &mut Spread, asked: &Asked) -> Result<Way, NoWa
     let backend = taken.ok_or_else(|| NoWay::NoDestination(name.clone()))?;
     let mut way = Way::to(text(backend, "/name"));
     way.mirror = list(rule, "/filters").find_map(|filter| mirror(filter, spread, &place));
-    way.response_headers = [rule, backend].into_iter().flat_map(|part| list(part, "/filters")).flat_map(response_headers).collect();
+    way.response_headers =
+        [rule, backend].into_iter().flat_map(|part| list(part, "/filters")).flat_map(response_headers).collect();
     Ok(way)
 }
 
@@ -46,7 +49,9 @@ fn mirror(filter: &Value, spread: &mut Spread, place: &str) -> Option<String> {
 fn response_headers(filter: &Value) -> Vec<(String, String)> {
     let of = |operation: &str| {
         let pointer = format!("/responseHeaderModifier/{operation}");
-        list(filter, &pointer).map(|header| (text(header, "/name").to_owned(), text(header, "/value").to_owned())).collect::<Vec<_>>()
+        list(filter, &pointer)
+            .map(|header| (text(header, "/name").to_owned(), text(header, "/value").to_owned()))
+            .collect::<Vec<_>>()
     };
     of("set").into_iter().chain(of("add")).collect()
 }
@@ -78,7 +83,9 @@ fn is_met(one: &Value, asked: &Asked) -> bool {
     let method = one.get("method").and_then(Value::as_str).is_none_or(|method| asked.method == method);
     let holds = |wanted: &Value, seen: Option<String>| {
         let value = text(wanted, "/value");
-        seen.is_some_and(|seen| if text(wanted, "/type") == "RegularExpression" { whole(value, &seen) } else { seen == value })
+        seen.is_some_and(
+            |seen| if text(wanted, "/type") == "RegularExpression" { whole(value, &seen) } else { seen == value },
+        )
     };
     path && method
         && list(one, "/headers").all(|wanted| holds(wanted, asked.header(text(wanted, "/name"))))

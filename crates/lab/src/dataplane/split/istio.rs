@@ -12,14 +12,19 @@ use serde_json::Value;
 
 pub(super) fn way(objects: &dyn Objects, spread: &mut Spread, asked: &Asked) -> Option<Result<Way, NoWay>> {
     let services = objects.list("VirtualService", &asked.namespace);
-    let route = services.iter().find(|one| list(one, "/spec/hosts").filter_map(Value::as_str).any(|host| is_host(host, asked)))?;
+    let route = services
+        .iter()
+        .find(|one| list(one, "/spec/hosts").filter_map(Value::as_str).any(|host| is_host(host, asked)))?;
     Some(within(route, spread, asked))
 }
 
 fn within(route: &Value, spread: &mut Spread, asked: &Asked) -> Result<Way, NoWay> {
     let name = format!("VirtualService {}.{}", name_of(route), asked.namespace);
     let tcp = list(route, "/spec/tcp").take(1).map(|rule| (0, rule));
-    let found = list(route, "/spec/http").enumerate().find(|(_, rule)| rule_matches(rule, asked)).or_else(|| tcp.into_iter().next());
+    let found = list(route, "/spec/http")
+        .enumerate()
+        .find(|(_, rule)| rule_matches(rule, asked))
+        .or_else(|| tcp.into_iter().next());
     let (index, rule) = found.ok_or_else(|| NoWay::NoRule(name.clone()))?;
     let place = format!("{name}/{index}");
     let destinations: Vec<&Value> = list(rule, "/route").collect();
@@ -59,7 +64,12 @@ fn rule_matches(rule: &Value, asked: &Asked) -> bool {
 fn condition_matches(condition: &Value, asked: &Asked) -> bool {
     let ignore_case = condition.get("ignoreUriCase").and_then(Value::as_bool).unwrap_or(false);
     let host = asked.header("host").unwrap_or_else(|| asked.apex.clone());
-    let single = [("uri", asked.path.as_str()), ("method", asked.method.as_str()), ("authority", host.as_str()), ("scheme", "http")];
+    let single = [
+        ("uri", asked.path.as_str()),
+        ("method", asked.method.as_str()),
+        ("authority", host.as_str()),
+        ("scheme", "http"),
+    ];
     let single = single.into_iter().all(|(key, seen)| {
         condition.get(key).is_none_or(|wanted| string_match(wanted, seen, key == "uri" && ignore_case))
     });

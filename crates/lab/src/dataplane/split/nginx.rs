@@ -12,7 +12,8 @@ use serde_json::Value;
 
 pub(super) fn way(objects: &dyn Objects, spread: &mut Spread, asked: &Asked) -> Option<Result<Way, NoWay>> {
     let ingresses = objects.list("Ingress", &asked.namespace);
-    let (canaries, others): (Vec<_>, Vec<_>) = ingresses.iter().partition(|ingress| setting(ingress, "canary") == Some("true"));
+    let (canaries, others): (Vec<_>, Vec<_>) =
+        ingresses.iter().partition(|ingress| setting(ingress, "canary") == Some("true"));
     let (ingress, host) = others.into_iter().find_map(|ingress| Some((ingress, host_of(ingress, asked)?)))?;
     let canary = canaries.into_iter().find_map(|canary| Some((canary, backend(canary, host, asked)?)));
     let mut way = match canary {
@@ -49,7 +50,8 @@ fn paths<'a>(rule: &'a Value, asked: &'a Asked) -> impl Iterator<Item = &'a Valu
 
 /// Whether the canary takes the request.
 fn takes(canary: &Value, spread: &mut Spread, asked: &Asked) -> bool {
-    let by_header = setting(canary, "canary-by-header").and_then(|name| by_header(canary, asked.header(name)?.as_str()));
+    let by_header =
+        setting(canary, "canary-by-header").and_then(|name| by_header(canary, asked.header(name)?.as_str()));
     let by_cookie = || setting(canary, "canary-by-cookie").and_then(|name| always(asked.cookie(name)?.as_str()));
     by_header.or_else(by_cookie).unwrap_or_else(|| {
         let number = |name: &str| setting(canary, name).and_then(|text| text.parse::<i64>().ok());

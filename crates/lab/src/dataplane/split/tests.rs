@@ -6,7 +6,9 @@ use crate::dataplane::testing::Fixed;
 const SERVICE: &str = "{kind: Service, metadata: {name: shop, namespace: test}, spec: {selector: {app: shop}}}";
 
 fn virtual_service(http: &str) -> Fixed {
-    let route = format!("{{kind: VirtualService, metadata: {{name: shop, namespace: test}}, spec: {{hosts: [shop], http: {http}}}}}");
+    let route = format!(
+        "{{kind: VirtualService, metadata: {{name: shop, namespace: test}}, spec: {{hosts: [shop], http: {http}}}}}"
+    );
     Fixed::of(&[SERVICE, &route])
 }
 
@@ -16,8 +18,13 @@ fn http_route(rules: &str) -> Fixed {
 }
 
 fn ingress(canary: &str) -> Fixed {
-    let rules = |service: &str| format!("[{{host: shop.example.com, http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: {service}}}}}}}]}}}}]");
-    let user = format!("{{kind: Ingress, metadata: {{name: web, namespace: test}}, spec: {{rules: {}}}}}", rules("shop"));
+    let rules = |service: &str| {
+        format!(
+            "[{{host: shop.example.com, http: {{paths: [{{path: /, pathType: Prefix, backend: {{service: {{name: {service}}}}}}}]}}}}]"
+        )
+    };
+    let user =
+        format!("{{kind: Ingress, metadata: {{name: web, namespace: test}}, spec: {{rules: {}}}}}", rules("shop"));
     let annotations: Vec<String> = std::iter::once("canary: \"true\"".to_owned())
         .chain(canary.split(", ").filter(|text| !text.is_empty()).map(str::to_owned))
         .map(|text| format!("nginx.ingress.kubernetes.io/{text}"))
@@ -44,12 +51,19 @@ fn share(objects: &Fixed, asked: &Asked) -> usize {
     (0..100).filter(|_| way(objects, &mut spread, asked).unwrap().service == "shop-canary").count()
 }
 
-const WEIGHTED: &str = "[{route: [{destination: {host: shop-primary}, weight: 90}, {destination: {host: shop-canary}, weight: 10}]}]";
+const WEIGHTED: &str =
+    "[{route: [{destination: {host: shop-primary}, weight: 90}, {destination: {host: shop-canary}, weight: 10}]}]";
 
 #[test]
 fn ten_percent_are_ten_of_a_hundred_whoever_routes() {
     assert_eq!(share(&virtual_service(WEIGHTED), &get("/")), 10);
-    assert_eq!(share(&http_route("[{backendRefs: [{name: shop-primary, weight: 90}, {name: shop-canary, weight: 10}]}]"), &get("/")), 10);
+    assert_eq!(
+        share(
+            &http_route("[{backendRefs: [{name: shop-primary, weight: 90}, {name: shop-canary, weight: 10}]}]"),
+            &get("/")
+        ),
+        10
+    );
     assert_eq!(share(&ingress("canary-weight: \"10\""), &get("/")), 10);
     assert_eq!(share(&ingress("canary-weight: \"10\", canary-weight-total: \"1000\""), &get("/")), 1);
 }
@@ -108,10 +122,18 @@ fn istio_mirrors_and_hands_out_cookies() {
 #[test]
 fn requests_without_rule_or_destination_go_nowhere() {
     let nowhere = |objects: &Fixed| way(objects, &mut Spread::default(), &get("/")).unwrap_err();
-    let zero = nowhere(&virtual_service("[{route: [{destination: {host: a}, weight: 0}, {destination: {host: b}, weight: 0}]}]"));
-    assert_eq!((zero.status(), zero.to_string().as_str()), (503, "VirtualService shop.test has no destination with a weight above 0"));
+    let zero = nowhere(&virtual_service(
+        "[{route: [{destination: {host: a}, weight: 0}, {destination: {host: b}, weight: 0}]}]",
+    ));
+    assert_eq!(
+        (zero.status(), zero.to_string().as_str()),
+        (503, "VirtualService shop.test has no destination with a weight above 0")
+    );
     let none = nowhere(&virtual_service("[{match: [{uri: {exact: /x}}], route: [{destination: {host: a}}]}]"));
-    assert_eq!((none.status(), none.to_string().as_str()), (404, "no rule of VirtualService shop.test matches the request"));
+    assert_eq!(
+        (none.status(), none.to_string().as_str()),
+        (404, "no rule of VirtualService shop.test matches the request")
+    );
 }
 
 #[test]
