@@ -33,10 +33,7 @@ fn flow(script: &mut Script<'_>) -> Flow<Box<End>> {
     if let Some(unusable) = &seen.unusable {
         return Ok(unusable_spec(script, &unusable.reason, &unusable.message));
     }
-    if rollout.suspended {
-        return Ok(suspended(script));
-    }
-    script.memory.suspended = false;
+    // Registration is no part of a run: a suspended Canary shows a phase too, and can be given back when it is deleted.
     if rollout.revert_on_deletion && !seen.object.finalizer {
         script.upkeep.push(Action::AddFinalizer);
     }
@@ -45,6 +42,10 @@ fn flow(script: &mut Script<'_>) -> Flow<Box<End>> {
         script.record();
         return Ok(script.done(Reason::Stepped, Some(seen.now)));
     }
+    if rollout.suspended {
+        return Ok(suspended(script));
+    }
+    script.memory.suspended = false;
     if let Err(trouble) = &seen.target {
         return Ok(script.halt("TargetUnusable", &trouble.message));
     }
@@ -143,9 +144,11 @@ fn carry_on(script: &mut Script<'_>) -> Flow<Box<End>> {
             let live = routes(script)?;
             round::canary_ready(script)?;
             match seen.status.phase {
-                _ if script.rollout.skip_analysis => finish::skip(script),
+                // The revision that would be copied is not the one that was confirmed.
+                _ if script.rollout.skip_analysis && change::change(seen) == Change::New => Ok(round::restart(script)),
+                _ if script.rollout.skip_analysis => finish::skip(script, &live),
                 Phase::Promoting => finish::shift(script, &live),
-                _ => finish::scale_down(script),
+                _ => finish::scale_down(script, &live),
             }
         }
         _ => idle::decide(script),
@@ -185,16 +188,20 @@ fn upheld(rollout: &Rollout, seen: &Observation) -> Routes {
 
 fn implied(rollout: &Rollout, seen: &Observation) -> Routes {
     let status = &seen.status;
+    if let (true, Ok(live)) = (status.phase == Phase::Failed && status.canary_weight > 0 && !seen.canary_serves() && !seen.primary_serves(), &seen.routes) {
+        // A promotion failed, and now the canary is not ready either (somebody deploys a fix): moving traffic would only send it to the side that is broken.
+        return Routes { affinity: None, ..live.clone() };
+    }
     let (strategy, iterations) = strategy::effective(rollout, &seen.abilities);
     let running = matches!(status.phase, Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting);
     let canary = match strategy {
-        _ if status.phase == Phase::Failed => status.canary_weight,
+        _ if matches!(status.phase, Phase::Failed | Phase::Waiting) => status.canary_weight,
         Strategy::Weighted if running => status.canary_weight,
         Strategy::AbTesting if running && status.iterations > 0 => 100,
         Strategy::BlueGreen if running && status.iterations > iterations => 100,
         _ => 0,
     };
-    let ready = seen.target.as_ref().is_ok_and(|target| target.readiness.is_ok() && !target.scaled_down);
+    let ready = seen.canary_serves();
     let mirrored = strategy == Strategy::BlueGreen
         && rollout.analysis.mirror
         && seen.abilities.mirrors
@@ -212,10 +219,12 @@ fn primary_ready(script: &mut Script<'_>) -> Flow<()> {
     if trouble.retriable {
         return Err(script.wait_for_readiness(&trouble.message));
     }
-    script.warn(trouble.message.clone());
     Err(if matches!(script.seen.status.phase, Phase::Promoting | Phase::Finalising) {
         finish::fail_promotion(script, &trouble.message)
+    } else if finish::would_go_dark(script.seen) {
+        script.wait_for_readiness(&trouble.message)
     } else {
+        script.warn(trouble.message.clone());
         finish::roll_back(script, finish::Cause::Primary)
     })
 }

@@ -4,9 +4,12 @@
 //! of its own (`idle`), so that a crash in between loses none of it.
 //! Source: controller notes, sections 9.6, 9.7 and 10.
 
+use crate::change::{self, Change};
+use crate::observation::Observation;
 use crate::plan::{Action, EventKind, Outcome, Reason};
 use crate::routes::{Routes, Weight};
 use crate::script::{End, Flow, Script};
+use crate::status;
 use api::{Phase, Severity};
 use std::fmt;
 
@@ -71,7 +74,8 @@ pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
         return Ok(script.done(Reason::Stepped, Some(now)));
     }
     let step = rollout.analysis.step_weight_promotion;
-    if step <= 0 {
+    // Without pods the canary cannot keep the share that it would lose step by step.
+    if step <= 0 || !script.seen.target.as_ref().is_ok_and(|target| !target.scaled_down) {
         script.route(Routes::to_primary());
         script.enter(Phase::Finalising, 0);
         script.normal("Routing all traffic to primary");
@@ -108,10 +112,15 @@ fn settle(script: &mut Script<'_>) -> Box<End> {
 }
 
 /// Phase Finalising: an interval after the traffic went back, the canary is scaled down.
-pub(crate) fn scale_down(script: &mut Script<'_>) -> Flow<Box<End>> {
+pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     let now = script.seen.now;
+    if script.seen.abilities.shifts && (!live.canary.is_zero() || live.mirrored) {
+        // Somebody changed or restored the routes: a side with traffic is never scaled down.
+        script.route(Routes::to_primary());
+        return Ok(settle(script));
+    }
     let since = script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|_| script.seen.abilities.shifts);
-    if let Some(due) = since.map(|since| script.later(since)).filter(|due| *due > now) {
+    if let Some(due) = since.map(|since| script.later(since.min(now))).filter(|due| *due > now) {
         script.refresh_conditions();
         return Ok(script.done(Reason::Interval, Some(due)));
     }
@@ -123,9 +132,12 @@ pub(crate) fn scale_down(script: &mut Script<'_>) -> Flow<Box<End>> {
 }
 
 /// Promotion without analysis: all in one go, as users of `skipAnalysis` expect.
-pub(crate) fn skip(script: &mut Script<'_>) -> Flow<Box<End>> {
+pub(crate) fn skip(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     let rollout = script.rollout;
-    let revision = script.seen.status.last_applied_spec.clone().unwrap_or_default();
+    let revision = copied(script);
+    if !live.canary.is_zero() && !script.seen.primary_serves() {
+        return Ok(heal(script, revision));
+    }
     script.route(Routes::to_primary());
     script.normal(format!("Copying {} template spec to {}.{}", rollout.full_target(), rollout.primary, rollout.namespace));
     script.act(Action::Promote { revision });
@@ -139,11 +151,42 @@ pub(crate) fn skip(script: &mut Script<'_>) -> Flow<Box<End>> {
     Ok(over(script, Reason::Finished))
 }
 
+/// The canary has traffic, and the primary cannot serve: it gets the new template first, and traffic when it can.
+fn heal(script: &mut Script<'_>, revision: String) -> Box<End> {
+    if !script.seen.primary.current {
+        script.act(Action::Promote { revision });
+    }
+    let text = script.seen.primary.readiness.as_ref().err().map_or_else(String::new, |trouble| trouble.message.clone());
+    script.wait_for_readiness(&text)
+}
+
+/// The revision to copy: what is there now, which is the one that was judged, or the promoted one that somebody went back to in the middle of the rollout.
+/// The status follows it.
+pub(crate) fn copied(script: &mut Script<'_>) -> String {
+    let applied = &mut script.status.last_applied_spec;
+    if let Some(hash) = change::hash(script.seen) {
+        *applied = Some(hash.to_owned());
+    }
+    applied.clone().unwrap_or_default()
+}
+
+/// The canary has traffic and can serve it, and the primary cannot: giving up the canary would leave nobody.
+pub(crate) fn would_go_dark(seen: &Observation) -> bool {
+    let has_traffic = seen.routes.as_ref().is_ok_and(|live| !live.canary.is_zero());
+    has_traffic && seen.canary_serves() && !seen.primary_serves()
+}
+
 /// The canary is given up: traffic to the primary, target to zero.
 pub(crate) fn roll_back(script: &mut Script<'_>, cause: Cause) -> Box<End> {
     let rollout = script.rollout;
     let name = rollout.full_name();
+    if would_go_dark(script.seen) {
+        let text = format!("Canary {name} is not rolled back, primary not ready");
+        return script.halt("PrimaryNotReady", &text);
+    }
     let failed = script.seen.status.failed_checks;
+    script.route(Routes::to_primary());
+    rest(script);
     if failed >= rollout.threshold {
         script.warn(format!("Rolling back {name} failed checks threshold reached {failed}"));
         script.alert(Severity::Error, format!("Failed checks threshold reached {failed}"), false);
@@ -152,11 +195,8 @@ pub(crate) fn roll_back(script: &mut Script<'_>, cause: Cause) -> Box<End> {
         script.warn(format!("Rolling back {name} progress deadline exceeded {reason}"));
         script.alert(Severity::Error, format!("Progress deadline exceeded {reason}"), false);
     }
-    script.route(Routes::to_primary());
     script.emit_as(Phase::Failed, EventKind::Warning, format!("Canary failed! Scaling down {name}"));
-    rest(script);
-    script.status.unannounced = (rollout.hooks(api::HookType::PostRollout).next().is_some()).then(|| unannounced(script, Ending::RolledBack));
-    script.sync(Phase::Failed, 0);
+    fail(script, 0);
     script.count(Outcome::Failed);
     over(script, Reason::RolledBack(format!("{cause:?}")))
 }
@@ -165,19 +205,30 @@ pub(crate) fn roll_back(script: &mut Script<'_>, cause: Cause) -> Box<End> {
 pub(crate) fn fail_promotion(script: &mut Script<'_>, reason: &str) -> Box<End> {
     let rollout = script.rollout;
     let text = format!("Promotion of {} failed, primary not ready: {reason}", rollout.full_target());
-    let scaled_down = script.seen.target.as_ref().is_ok_and(|target| target.scaled_down);
-    let canary_serves = script.seen.target.as_ref().is_ok_and(|target| target.readiness.is_ok()) && !scaled_down;
-    if !canary_serves {
+    if !script.seen.canary_serves() {
         // Neither side is ready: moving traffic would only spread the outage.
         return script.halt("PrimaryNotReady", &text);
     }
+    script.route(Routes::weighted(Weight::FULL));
+    script.warn(reason);
     script.warn(text);
     script.alert(Severity::Error, format!("Promotion failed, primary not ready: {reason}"), false);
-    script.route(Routes::weighted(Weight::FULL));
-    script.status.unannounced = (rollout.hooks(api::HookType::PostRollout).next().is_some()).then(|| unannounced(script, Ending::RolledBack));
-    script.sync(Phase::Failed, 100);
+    fail(script, 100);
     script.count(Outcome::Failed);
     over(script, Reason::RolledBack("promotion failed".to_owned()))
+}
+
+/// Writes phase Failed. A revision that came while another was promoted is not the one that failed: it stays to be found.
+fn fail(script: &mut Script<'_>, weight: i64) {
+    let rollout = script.rollout;
+    script.status.unannounced = rollout.hooks(api::HookType::PostRollout).next().map(|_| unannounced(script, Ending::RolledBack));
+    let judged = script.seen.status.phase == Phase::Waiting || change::change(script.seen) != Change::New;
+    status::sync(rollout, script.seen, &mut script.status, Phase::Failed, weight);
+    if !judged {
+        script.status.last_applied_spec.clone_from(&script.seen.status.last_applied_spec);
+        script.status.tracked_configs.clone_from(&script.seen.status.tracked_configs);
+    }
+    script.record();
 }
 
 /// The target's autoscaler and the target itself come to rest.

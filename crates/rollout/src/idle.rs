@@ -92,7 +92,7 @@ pub(crate) fn start(script: &mut Script<'_>) -> Flow<Box<End>> {
         round::rollback_hooks(script)?;
     }
     confirm_rollout(script)?;
-    if !live.canary.is_zero() && seen.abilities.shifts {
+    if !live.canary.is_zero() && seen.abilities.shifts && seen.primary_serves() {
         // The canary got everything when a promotion failed. The primary is ready again, and the canary is about to change.
         script.route(Routes::to_primary());
     }

@@ -23,6 +23,8 @@ mod strategy;
 mod terminate;
 mod verdict;
 
+pub mod check;
+
 pub use decide::{decide, decide_failed};
 pub use observation::{CanaryObject, Configs, Memory, Observation, Primary, Revision, Target, Trouble, Unusable};
 pub use plan::{Action, Alert, Decision, Event, EventKind, Gauges, Next, Outcome, Plan, Reason};

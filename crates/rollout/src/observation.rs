@@ -36,6 +36,18 @@ pub struct Observation {
     pub memory: Memory,
 }
 
+impl Observation {
+    /// The canary is ready, and is not only so because it has no pods.
+    pub(crate) fn canary_serves(&self) -> bool {
+        self.target.as_ref().is_ok_and(|target| target.readiness.is_ok() && !target.scaled_down)
+    }
+
+    /// Some of the primary's pods can serve.
+    pub(crate) fn primary_serves(&self) -> bool {
+        self.primary.serving || self.primary.readiness.is_ok()
+    }
+}
+
 /// Facts of the Canary's metadata.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CanaryObject {

@@ -3,7 +3,7 @@
 //! Source: controller notes, S19 to S32, sections 11 and 12.
 
 use crate::change::{self, Change};
-use crate::plan::{EventKind, Reason};
+use crate::plan::{Action, EventKind, Reason};
 use crate::question::{Answer, Check, MetricTrouble, Question};
 use crate::routes::Routes;
 use crate::script::{End, Flow, Script};
@@ -22,9 +22,12 @@ pub(crate) fn decide(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     if change::change(script.seen) == Change::New {
         return Ok(restart(script));
     }
+    if script.seen.target.as_ref().is_ok_and(|target| target.scaled_down) {
+        return Ok(bring_back(script));
+    }
     canary_ready(script)?;
     if rollout.skip_analysis {
-        return finish::skip(script);
+        return finish::skip(script, live);
     }
     if given_up(script) {
         rollback_hooks(script)?;
@@ -43,9 +46,21 @@ pub(crate) fn decide(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     strategy::advance(script, live)
 }
 
+/// The canary has no pods: a rollback was interrupted, or somebody scaled it down. A workload that wants no pods counts as ready, but would get traffic.
+fn bring_back(script: &mut Script<'_>) -> Box<End> {
+    if script.rollout.autoscaler.is_some() {
+        script.act(Action::ResumeScaler);
+    }
+    script.act(Action::ScaleUp);
+    let wake = script.later(script.seen.now);
+    script.done(Reason::Waiting(format!("{} is scaled to zero", script.rollout.full_target())), Some(wake))
+}
+
 /// The template changed while it was analysed: all over again.
-fn restart(script: &mut Script<'_>) -> Box<End> {
-    script.route(Routes::to_primary());
+pub(crate) fn restart(script: &mut Script<'_>) -> Box<End> {
+    if script.seen.primary_serves() {
+        script.route(Routes::to_primary());
+    }
     script.sync(Phase::Progressing, 0);
     script.normal(format!("New revision detected! Restarting analysis for {}", script.rollout.full_target()));
     script.memory.asked = None;
@@ -91,7 +106,8 @@ fn catch_up(script: &mut Script<'_>, live: &Routes) -> Option<Box<End>> {
 fn due(script: &Script<'_>, live: &Routes) -> Option<Timestamp> {
     let status = &script.seen.status;
     let stored = status.last_transition_time.filter(|_| started(script, live) || status.failed_checks > 0);
-    script.seen.memory.asked.or(stored).map(|last| script.later(last))
+    // A clock that was set back must not stop a rollout.
+    script.seen.memory.asked.or(stored).map(|last| script.later(last.min(script.seen.now)))
 }
 
 /// Whether the canary has had requests.
@@ -207,6 +223,6 @@ fn failed_check(script: &mut Script<'_>, kind: EventKind, text: String, checked:
     script.record();
     let now = script.seen.now;
     script.memory.asked = Some(now);
-    let wake = script.later(now);
+    let wake = if script.status.failed_checks >= script.rollout.threshold { now } else { script.later(now) };
     script.done(Reason::CheckFailed(text), Some(wake))
 }

@@ -5,6 +5,7 @@
 use crate::plan::{Action, Reason};
 use crate::question::{Answer, Payload, Question};
 use crate::routes::{Routes, Weight};
+use crate::finish;
 use crate::script::{End, Flow, Script};
 use api::{HookType, Phase, Rollout, Severity, Strategy, derived};
 
@@ -38,8 +39,7 @@ fn weighted(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     let weight = live.canary.percent();
     let step = derived::next_step(&rollout.analysis, weight);
     if step <= 0 {
-        let text = format!("Canary {} cannot advance from weight {weight}: the next step is {step}, set stepWeight or ascending stepWeights", rollout.full_name());
-        return Ok(script.halt("NoStep", &text));
+        return Ok(stuck(script, weight, step));
     }
     if !live.mirrored && script.seen.status.phase != Phase::WaitingPromotion {
         confirm_traffic_increase(script)?;
@@ -51,7 +51,7 @@ fn weighted(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     let next = if rollout.analysis.mirror && script.seen.abilities.mirrors && live.canary.is_zero() {
         if live.mirrored { Routes::weighted(Weight::clipped(step)) } else { Routes::mirror() }
     } else {
-        Routes { canary: Weight::clipped(weight + step), mirrored: live.mirrored, affinity: None }
+        Routes { canary: Weight::clipped(weight.saturating_add(step)), mirrored: live.mirrored, affinity: None }
     };
     if rollout.analysis.mirror && (next.mirrored != live.mirrored) {
         script.act(Action::Log(format!("Running mirror step {}/{}/{}", next.primary(), next.canary, next.mirrored)));
@@ -63,6 +63,20 @@ fn weighted(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     script.record();
     script.normal(format!("Advance {} canary weight {percent}", rollout.full_name()));
     Ok(stepped(script))
+}
+
+/// The list of steps leads nowhere: checks go on, as they always did, and it is said once per revision.
+fn stuck(script: &mut Script<'_>, weight: i64, step: i64) -> Box<End> {
+    let name = script.rollout.full_name();
+    let text = format!("Canary {name} cannot advance from weight {weight}: the next step is {step}, set stepWeight or ascending stepWeights");
+    if script.memory.warned != script.seen.status.last_applied_spec {
+        script.memory.warned.clone_from(&script.seen.status.last_applied_spec);
+        script.warn(text.clone());
+    }
+    let now = script.seen.now;
+    script.memory.asked = Some(now);
+    let wake = script.later(now);
+    script.done(Reason::Waiting(text), Some(wake))
 }
 
 fn ab_testing(script: &mut Script<'_>, iterations: i64) -> Flow<Box<End>> {
@@ -89,25 +103,21 @@ fn blue_green(script: &mut Script<'_>, live: &Routes, iterations: i64) -> Flow<B
     if done > iterations {
         return promote(script);
     }
+    script.status.iterations = iterations.saturating_add(1);
+    script.touch();
     if abilities.shifts {
         let text = if rollout.analysis.mirror { "Stop traffic mirroring and route all traffic to canary" } else { "Routing all traffic to canary" };
         script.route(Routes::weighted(Weight::FULL));
-        script.status.iterations = iterations + 1;
-        script.touch();
         script.record();
         script.normal(text);
-        return Ok(stepped(script));
+    } else {
+        script.record();
     }
-    script.status.iterations = iterations + 1;
-    script.touch();
-    script.record();
-    // No traffic was moved, so there is nothing to wait for.
-    script.memory.asked = None;
-    Ok(script.done(Reason::Stepped, Some(script.seen.now)))
+    Ok(stepped(script))
 }
 
 fn iterate(script: &mut Script<'_>, iterations: i64) -> Box<End> {
-    script.status.iterations = script.seen.status.iterations + 1;
+    script.status.iterations = script.seen.status.iterations.saturating_add(1);
     script.touch();
     script.record();
     script.normal(format!("Advance {} canary iteration {}/{iterations}", script.rollout.full_name(), script.status.iterations));
@@ -126,7 +136,7 @@ fn stepped(script: &mut Script<'_>) -> Box<End> {
 /// Copies the target's template to the primary. Traffic is not touched before the primary runs it.
 fn promote(script: &mut Script<'_>) -> Flow<Box<End>> {
     let rollout = script.rollout;
-    let revision = script.seen.status.last_applied_spec.clone().unwrap_or_default();
+    let revision = finish::copied(script);
     script.act(Action::Promote { revision });
     script.enter(Phase::Promoting, 0);
     script.normal(format!("Copying {} template spec to {}.{}", rollout.full_target(), rollout.primary, rollout.namespace));

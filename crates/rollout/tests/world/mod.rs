@@ -1,0 +1,588 @@
+//! A simulated world for one Canary: plain data, simulated time, and a driver that does what the shell does.
+//!
+//! Knows no Kubernetes objects: a workload is a revision and a moment at which its pods are ready. Every decision on the way is checked against the
+//! invariants (`rollout::check`), and everything that a user would notice becomes a line of the story.
+
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use api::{Canary, CanaryStatus, Phase, Rollout, Settings, Severity};
+use jiff::{SignedDuration, Timestamp};
+use rollout::{
+    Abilities, Action, Answer, Answers, CanaryObject, Configs, Decision, MetricTrouble, Next, Observation, Outcome, Plan, Primary, Question, Revision,
+    Routes, Target, Trouble, check, decide, decide_failed,
+};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Decisions that one look may take, before it counts as an endless loop.
+const LOOKS: usize = 80;
+
+/// What is wrong with a workload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// Not ready, and will be.
+    Passing,
+    /// Not ready for good; some pods still serve.
+    Lasting,
+    /// Not ready for good; no pod serves.
+    Dead,
+}
+
+/// A workload.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    pub revision: String,
+    pub up: bool,
+    /// Since when it runs this revision.
+    pub since: Timestamp,
+    /// Pods of the revision before serve until those of this one are ready.
+    pub old_pods: bool,
+    pub fault: Option<Fault>,
+}
+
+/// Everything there is.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub now: Timestamp,
+    pub canary: Canary,
+    pub settings: Arc<Settings>,
+    pub object: CanaryObject,
+    pub status: CanaryStatus,
+    pub target: Option<Workload>,
+    pub primary: Option<Workload>,
+    pub configs: BTreeMap<String, String>,
+    pub primary_configs: BTreeMap<String, String>,
+    pub routes: Option<Routes>,
+    pub routes_trouble: Option<String>,
+    pub abilities: Abilities,
+    pub services: bool,
+    pub apex_on_primary: bool,
+    pub scaler_paused: bool,
+    pub primary_scaler: bool,
+    /// Seconds until pods are ready.
+    pub startup: i64,
+    /// Seconds until a revision that never becomes ready is given up.
+    pub deadline: i64,
+    /// Revisions that never become ready.
+    pub bad: BTreeSet<String>,
+    /// Answers of hooks by name; those that are not here say yes.
+    pub hooks: BTreeMap<String, Result<(), String>>,
+    /// Values of metrics by name; those that are not here have 100.
+    pub metrics: BTreeMap<String, Result<f64, MetricTrouble>>,
+    pub providers: Result<(), String>,
+    pub memory: rollout::Memory,
+    /// So many actions succeed before one fails.
+    pub fail_after: Option<usize>,
+    /// Between a decision and its actions the target becomes this.
+    pub race: Option<String>,
+    /// Every decision on the way is printed on a violation.
+    pub story: Vec<String>,
+    pub counted: Vec<Outcome>,
+    pub alerts: Vec<(Severity, String)>,
+    pub decisions: usize,
+    /// Revisions that the primary may run: promoted at the initialisation, or confirmed since.
+    pub last_plan: Option<Plan>,
+}
+
+/// Why an action did not happen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Failure {
+    Changed,
+    Text(String),
+}
+
+/// What follows a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    Again,
+    Until(Option<Timestamp>),
+    Pause,
+}
+
+impl World {
+    /// A Canary `cart.shop` of a Deployment with this analysis; nothing has happened yet.
+    pub fn new(analysis: Value) -> Self {
+        Self::with(json!({"analysis": analysis}))
+    }
+
+    /// The same with any further part of the spec.
+    pub fn with(extra: Value) -> Self {
+        let mut spec = json!({
+            "provider": "istio",
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"},
+            "service": {"port": 8080},
+        });
+        for (key, value) in extra.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let object = json!({
+            "apiVersion": api::API_VERSION, "kind": "Canary",
+            "metadata": {"name": "cart", "namespace": "shop", "uid": "u-1", "generation": 1},
+            "spec": spec,
+        });
+        let now: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
+        Self {
+            now,
+            canary: api::decode(object).unwrap(),
+            settings: Arc::new(Settings::default()),
+            object: CanaryObject { generation: 1, deleting: false, finalizer: false },
+            status: CanaryStatus::default(),
+            target: Some(Workload { revision: "v1".to_owned(), up: true, since: now - SignedDuration::from_hours(1), old_pods: true, fault: None }),
+            primary: None,
+            configs: BTreeMap::new(),
+            primary_configs: BTreeMap::new(),
+            routes: None,
+            routes_trouble: None,
+            abilities: Abilities::default(),
+            services: false,
+            apex_on_primary: false,
+            scaler_paused: false,
+            primary_scaler: false,
+            startup: 3,
+            deadline: 60,
+            bad: BTreeSet::new(),
+            hooks: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            providers: Ok(()),
+            memory: rollout::Memory::default(),
+            fail_after: None,
+            race: None,
+            story: Vec::new(),
+            counted: Vec::new(),
+            alerts: Vec::new(),
+            decisions: 0,
+            last_plan: None,
+        }
+    }
+
+    /// The same after its initialisation, with an empty story.
+    pub fn initialized(analysis: Value) -> Self {
+        Self::new(analysis).initialize()
+    }
+
+    pub fn initialize(mut self) -> Self {
+        self.run_until(Phase::Initialized);
+        self.forget_story();
+        self
+    }
+
+    pub fn forget_story(&mut self) {
+        self.story.clear();
+        self.alerts.clear();
+        self.counted.clear();
+    }
+
+    pub fn rollout(&self) -> Rollout {
+        Rollout::resolve(&self.canary, &self.settings)
+    }
+
+    /// The user deploys a revision.
+    pub fn deploy(&mut self, revision: &str) {
+        let now = self.now;
+        if let Some(target) = &mut self.target {
+            // A broken workload has no pods that could go on serving.
+            target.old_pods = target.up && target.fault != Some(Fault::Dead);
+            target.revision = revision.to_owned();
+            target.since = now;
+            target.fault = None;
+        }
+    }
+
+    pub fn hook(&mut self, name: &str, answer: Result<(), &str>) {
+        self.hooks.insert(name.to_owned(), answer.map_err(str::to_owned));
+    }
+
+    pub fn metric(&mut self, name: &str, value: f64) {
+        self.metrics.insert(name.to_owned(), Ok(value));
+    }
+
+    pub fn primary_fault(&mut self, fault: Option<Fault>) {
+        if let Some(primary) = &mut self.primary {
+            primary.fault = fault;
+        }
+    }
+
+    pub fn target_fault(&mut self, fault: Option<Fault>) {
+        if let Some(target) = &mut self.target {
+            target.fault = fault;
+        }
+    }
+
+    pub fn weight(&self) -> i64 {
+        self.routes.as_ref().map_or(0, |routes| routes.canary.percent())
+    }
+
+    pub fn canary_up(&self) -> bool {
+        self.target.as_ref().is_some_and(|target| target.up)
+    }
+
+    fn readiness(&self, side: &Workload) -> Result<(), Trouble> {
+        if !side.up {
+            return Ok(());
+        }
+        let age = self.now.duration_since(side.since).as_secs();
+        match side.fault {
+            Some(Fault::Passing) => return Err(Trouble::passing("waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available")),
+            Some(Fault::Lasting | Fault::Dead) => return Err(Trouble::lasting("deployment \"x\" exceeded its progress deadline")),
+            None => {}
+        }
+        if self.bad.contains(&side.revision) {
+            return Err(if age >= self.deadline {
+                Trouble::lasting("deployment \"x\" exceeded its progress deadline")
+            } else {
+                Trouble::passing("waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available")
+            });
+        }
+        if age < self.startup {
+            return Err(Trouble::passing("waiting for rollout to finish: 0 out of 1 new replicas have been updated"));
+        }
+        Ok(())
+    }
+
+    /// Whether requests that go there are answered.
+    pub fn serves(&self, side: &Workload) -> bool {
+        side.up && side.fault != Some(Fault::Dead) && (self.readiness(side).is_ok() || side.old_pods)
+    }
+
+    /// One look.
+    pub fn observe(&self, answers: &Answers) -> Observation {
+        let named = |side: &Workload, name: &str| {
+            let prefix = if name == "cart" { "canary deployment " } else { "" };
+            self.readiness(side).map_err(|trouble| Trouble {
+                message: format!("{prefix}{name}.shop not ready: {}", trouble.message.replace("\"x\"", &format!("{name:?}"))),
+                ..trouble
+            })
+        };
+        let target = self.target.as_ref().ok_or_else(|| Trouble::missing("deployment cart.shop get query error: not found"));
+        let current = |primary: &Workload| target.as_ref().is_ok_and(|target| target.revision == primary.revision) && self.primary_configs == self.configs;
+        Observation {
+            now: self.now,
+            status: self.status.clone(),
+            object: CanaryObject { generation: self.canary.metadata.generation, ..self.object.clone() },
+            unusable: None,
+            primary: match &self.primary {
+                Some(primary) => {
+                    Primary { exists: true, readiness: named(primary, "cart-primary"), serving: self.serves(primary), current: current(primary) }
+                }
+                None => Primary { exists: false, readiness: Err(Trouble::missing("not found")), serving: false, current: false },
+            },
+            target: target.map(|target| Target {
+                revision: Revision { hash: target.revision.clone(), older: Vec::new(), same_images: false, comparable: true },
+                readiness: named(target, "cart"),
+                scaled_down: !target.up,
+            }),
+            configs: Ok(Some(Configs { checksums: self.configs.clone(), legacy: BTreeMap::new() })),
+            routes: match (&self.routes_trouble, &self.routes) {
+                (Some(trouble), _) => Err(Trouble::passing(trouble.clone())),
+                (None, Some(routes)) => Ok(routes.clone()),
+                (None, None) if !self.abilities.shifts => Ok(Routes::to_primary()),
+                (None, None) => Err(Trouble::missing("VirtualService cart.shop get query error not found")),
+            },
+            abilities: self.abilities.clone(),
+            observer: "istio".to_owned(),
+            answers: answers.clone(),
+            memory: self.memory.clone(),
+        }
+    }
+
+    /// Carries out an action. `Ok(true)`: something was written.
+    pub fn apply(&mut self, action: &Action) -> Result<bool, Failure> {
+        let writes = !matches!(action, Action::Emit(_) | Action::Alert(_) | Action::Count(_) | Action::Log(_));
+        if writes && let Some(left) = self.fail_after.as_mut() {
+            if *left == 0 {
+                self.fail_after = None;
+                return Err(Failure::Text("the API server says no".to_owned()));
+            }
+            *left -= 1;
+        }
+        let now = self.now;
+        match action {
+            Action::EnsureServices => Ok(!std::mem::replace(&mut self.services, true)),
+            Action::EnsurePrimary => {
+                let (None, Some(target)) = (&self.primary, &self.target) else { return Ok(false) };
+                self.primary = Some(Workload { revision: target.revision.clone(), up: true, since: now, old_pods: false, fault: None });
+                self.primary_configs = self.configs.clone();
+                Ok(true)
+            }
+            Action::EnsureScaler => Ok(!std::mem::replace(&mut self.primary_scaler, true)),
+            Action::EnsureApex => Ok(!std::mem::replace(&mut self.apex_on_primary, true)),
+            Action::Route(want) => Ok(self.route(want)),
+            Action::ScaleDown => {
+                let serving = self.weight();
+                let Some(target) = self.target.as_mut().filter(|target| target.up) else { return Ok(false) };
+                assert!(serving == 0 || !self.abilities.shifts, "scaled down with {serving}% of the traffic");
+                target.up = false;
+                target.old_pods = false;
+                target.fault = None;
+                self.story.push("scale cart down".to_owned());
+                Ok(true)
+            }
+            Action::ScaleUp | Action::RevertTarget => {
+                let Some(target) = self.target.as_mut().filter(|target| !target.up) else { return Ok(false) };
+                target.up = true;
+                target.since = now;
+                self.story.push("scale cart up".to_owned());
+                Ok(true)
+            }
+            Action::PauseScaler => Ok(!std::mem::replace(&mut self.scaler_paused, true)),
+            Action::ResumeScaler => Ok(std::mem::replace(&mut self.scaler_paused, false)),
+            Action::Promote { revision } => self.promote(revision),
+            Action::UpdateScaler | Action::RevertServices | Action::RevertRoutes => Ok(false),
+            Action::AddFinalizer => Ok(!std::mem::replace(&mut self.object.finalizer, true)),
+            Action::RemoveFinalizer => Ok(std::mem::replace(&mut self.object.finalizer, false)),
+            Action::Record(status) => {
+                if **status == self.status {
+                    return Ok(false);
+                }
+                if status.phase != self.status.phase {
+                    self.story.push(format!("-> {}", status.phase));
+                }
+                self.status = (**status).clone();
+                Ok(true)
+            }
+            Action::Emit(event) => {
+                self.story.push(format!("[{}] {}", event.payload.phase, event.message));
+                Ok(false)
+            }
+            Action::Alert(alert) => {
+                self.alerts.push((alert.severity, alert.message.clone()));
+                self.story.push(format!("alert {}: {}", alert.severity, alert.message));
+                Ok(false)
+            }
+            Action::Count(outcome) => {
+                self.counted.push(*outcome);
+                Ok(false)
+            }
+            Action::Log(_) => Ok(false),
+        }
+    }
+
+    fn route(&mut self, want: &Routes) -> bool {
+        let plain = Routes { affinity: None, ..want.clone() };
+        if self.routes.as_ref() == Some(&plain) || !self.abilities.shifts {
+            return false;
+        }
+        let before = self.weight();
+        let mirrored = if want.mirrored { " mirrored" } else { "" };
+        self.story.push(format!("route {}/{}{mirrored}", want.primary(), want.canary));
+        self.routes = Some(plain);
+        let side = if self.weight() > before { &self.target } else { &self.primary };
+        let other = if self.weight() > before { &self.primary } else { &self.target };
+        let serves = |side: &Option<Workload>| side.as_ref().is_some_and(|side| self.serves(side));
+        assert!(self.weight() == before || serves(side) || !serves(other), "traffic goes from a side that serves to one that does not: {:?}", self.story);
+        true
+    }
+
+    fn promote(&mut self, revision: &str) -> Result<bool, Failure> {
+        let now = self.now;
+        let Some(target) = &self.target else { return Err(Failure::Text("not found".to_owned())) };
+        if target.revision != revision {
+            return Err(Failure::Changed);
+        }
+        let Some(primary) = &mut self.primary else { return Err(Failure::Text("no primary".to_owned())) };
+        if primary.revision == revision && self.primary_configs == self.configs {
+            return Ok(false);
+        }
+        self.story.push(format!("promote {revision}"));
+        // A new template is a new chance, and pods that serve do so until it is taken.
+        primary.old_pods = primary.fault != Some(Fault::Dead);
+        primary.fault = None;
+        primary.revision = revision.to_owned();
+        primary.since = now;
+        self.primary_configs = self.configs.clone();
+        Ok(true)
+    }
+
+    fn answer(&mut self, question: &Question) -> Answer {
+        let rollout = self.rollout();
+        match question {
+            Question::Hook { index, payload } => {
+                let hook = &rollout.analysis.webhooks[*index];
+                self.story.push(format!("hook {} ({})", hook.name, payload.phase));
+                Answer::Hook(self.hooks.get(&hook.name).cloned().unwrap_or(Ok(())))
+            }
+            Question::Metric { index, .. } => {
+                let name = &rollout.analysis.metrics[*index].name;
+                Answer::Metric(self.metrics.get(name).cloned().unwrap_or(Ok(100.0)))
+            }
+            Question::Providers => Answer::Providers(self.providers.clone()),
+        }
+    }
+
+    /// Decides, and checks the decision.
+    pub fn decide(&mut self, answers: &Answers) -> (Observation, Decision) {
+        let (rollout, seen) = (self.rollout(), self.observe(answers));
+        let decision = decide(&rollout, &seen);
+        self.decisions += 1;
+        let broken = check::check(&rollout, &seen, &decision);
+        assert!(broken.is_empty(), "{broken:?}\n{}", self.replay(&seen, &decision));
+        (seen, decision)
+    }
+
+    /// The case as a file of `tests/replay`.
+    pub fn replay(&self, seen: &Observation, decision: &Decision) -> String {
+        serde_json::to_string_pretty(&json!({"canary": self.canary, "observation": seen, "decision": decision})).unwrap()
+    }
+
+    /// One turn of the shell.
+    pub fn turn(&mut self, answers: &mut Answers) -> Turn {
+        let (seen, decision) = self.decide(answers);
+        let mut wrote = false;
+        for action in &decision.upkeep {
+            match self.apply(action) {
+                Ok(done) => wrote |= done,
+                Err(failure) => return self.failed(&seen, failure),
+            }
+        }
+        if wrote {
+            return Turn::Again;
+        }
+        match decision.next {
+            Next::Ask { announce, questions } => {
+                for event in announce {
+                    let _ = self.apply(&Action::Emit(event.clone()));
+                    answers.announced.push(event);
+                }
+                for question in questions {
+                    let answer = self.answer(&question);
+                    answers.add(question, answer);
+                }
+                Turn::Again
+            }
+            Next::Act(plan) => {
+                *answers = Answers::default();
+                if let Some(revision) = self.race.take() {
+                    self.deploy(&revision);
+                }
+                for action in &plan.actions {
+                    match self.apply(action) {
+                        Ok(done) => wrote |= done,
+                        Err(failure) => return self.failed(&seen, failure),
+                    }
+                }
+                self.memory = plan.memory.clone();
+                let wake = plan.wake;
+                self.last_plan = Some(plan);
+                if wrote || wake.is_some_and(|wake| wake <= self.now) { Turn::Again } else { Turn::Until(wake) }
+            }
+        }
+    }
+
+    fn failed(&mut self, seen: &Observation, failure: Failure) -> Turn {
+        let Failure::Text(text) = failure else { return Turn::Again };
+        if let Next::Act(plan) = decide_failed(&self.rollout(), seen, &text).next {
+            for action in &plan.actions {
+                let _ = self.apply(action);
+            }
+            self.memory = plan.memory;
+        }
+        Turn::Pause
+    }
+
+    /// Takes turns until there is nothing to do now; the moment of the next look.
+    pub fn settle(&mut self) -> Option<Timestamp> {
+        let mut answers = Answers::default();
+        for _ in 0..LOOKS {
+            match self.turn(&mut answers) {
+                Turn::Again => {}
+                Turn::Pause => {
+                    answers = Answers::default();
+                    self.now += SignedDuration::from_secs(1);
+                }
+                Turn::Until(wake) => return wake,
+            }
+        }
+        let (seen, decision) = self.decide(&answers);
+        panic!("an endless loop of immediate looks\n{:?}\n{}", self.story, self.replay(&seen, &decision));
+    }
+
+    /// The next moment at which something changes by itself: pods become ready, or are given up.
+    fn next_change(&self) -> Option<Timestamp> {
+        [&self.target, &self.primary]
+            .into_iter()
+            .flatten()
+            .filter(|side| side.up)
+            .flat_map(|side| [self.startup, self.deadline].map(|seconds| side.since + SignedDuration::from_secs(seconds)))
+            .filter(|moment| *moment > self.now)
+            .min()
+    }
+
+    /// Settles, then goes on to the next wake or change. `false`: nothing will ever happen again.
+    pub fn step(&mut self) -> bool {
+        let wake = self.settle();
+        let next = [wake, self.next_change()].into_iter().flatten().min();
+        if let Some(next) = next {
+            self.now = next.max(self.now);
+        }
+        next.is_some()
+    }
+
+    /// Goes on until the phase is reached and settled. Panics where it never is.
+    pub fn run_until(&mut self, phase: Phase) {
+        for _ in 0..400 {
+            let wake = self.settle();
+            if self.status.phase == phase {
+                return;
+            }
+            let next = [wake, self.next_change()].into_iter().flatten().min();
+            let Some(next) = next else { break };
+            self.now = next.max(self.now);
+        }
+        panic!("phase {} instead of {phase}:\n{}", self.status.phase, self.story.join("\n"));
+    }
+
+    /// Goes on until the rollout rests. Panics where it never does.
+    pub fn rest(&mut self) {
+        for _ in 0..600 {
+            let wake = self.settle();
+            if wake.is_none() && matches!(self.status.phase, Phase::Initialized | Phase::Succeeded | Phase::Failed) {
+                return;
+            }
+            let next = [wake, self.next_change()].into_iter().flatten().min();
+            let Some(next) = next else { break };
+            self.now = next.max(self.now);
+        }
+        panic!("no rest in phase {}:\n{}", self.status.phase, self.story.join("\n"));
+    }
+
+    /// One round of analysis: settles now, then at the next look that an interval brings.
+    pub fn interval(&mut self) {
+        self.settle();
+        self.now += SignedDuration::from_secs(self.rollout().interval.as_secs());
+        self.settle();
+    }
+
+    /// So many seconds pass, with all looks in between.
+    pub fn pass(&mut self, seconds: i64) {
+        let end = self.now + SignedDuration::from_secs(seconds);
+        loop {
+            let wake = self.settle();
+            let next = [wake, self.next_change()].into_iter().flatten().min();
+            match next.filter(|next| *next <= end) {
+                Some(next) => self.now = next.max(self.now),
+                None => {
+                    self.now = end;
+                    self.settle();
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The process dies: what it remembered is lost.
+    pub fn restart(&mut self) {
+        self.memory = rollout::Memory::default();
+    }
+
+    /// The events so far.
+    pub fn events(&self) -> Vec<&str> {
+        self.story.iter().filter(|line| line.starts_with('[')).map(String::as_str).collect()
+    }
+
+    /// Events and hooks with repeated waiting for readiness left out: what does not depend on how long pods take.
+    pub fn trace(&self) -> String {
+        let lines = self.story.iter().filter(|line| !line.contains("not ready: waiting"));
+        lines.cloned().collect::<Vec<_>>().join("\n")
+    }
+}
