@@ -1,7 +1,7 @@
 //! Receivers of alerts: who wants one, the request that delivers it, and whether it arrived.
 //!
-//! One file for each kind of receiver. Addresses of most receivers are secrets as a whole, so no text here contains one. Does not send. Source: alert notes,
-//! section 4.
+//! One file for each kind of receiver. Addresses of most receivers are secrets as a whole, so no text here contains
+//! one. Does not send. Source: alert notes, section 4.
 
 mod discord;
 mod gchat;
@@ -17,11 +17,13 @@ use crate::http::{Request, Response, Secret, SendError};
 use api::{AlertProvider, Rollout, Severity, Strategy};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::time::Duration;
 
 /// From connecting to the end of the body.
 const TIMEOUT: Duration = Duration::from_secs(5);
+/// Characters of an address that the log shows.
+const SHOWN: usize = 30;
 
 /// Where alerts go.
 #[derive(Debug, Clone)]
@@ -93,10 +95,11 @@ pub trait Receiver: Debug + Sync {
 }
 
 /// Alphabetical. A receiver exists when it is in this list.
-pub static RECEIVERS: &[&dyn Receiver] = &[&discord::Discord, &gchat::GoogleChat, &msteams::Teams, &rocket::Rocket, &slack::Slack];
+pub static RECEIVERS: &[&dyn Receiver] =
+    &[&discord::Discord, &gchat::GoogleChat, &msteams::Teams, &rocket::Rocket, &slack::Slack];
 
 /// What the command line says of the receiver of Canaries without alerts of their own. Everything empty: there is none.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct GlobalNotifier {
     /// `-slack-url`.
     pub slack_url: String,
@@ -114,7 +117,15 @@ pub struct GlobalNotifier {
     pub msteams_proxy: String,
 }
 
-/// The receiver of Canaries without alerts of their own; `None` if there is none. The error follows `Notifier ` in the log.
+impl fmt::Debug for GlobalNotifier {
+    /// Nearly all of it is secret.
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("GlobalNotifier(***)")
+    }
+}
+
+/// The receiver of Canaries without alerts of their own; `None` if there is none. The error follows `Notifier ` in the
+/// log.
 pub fn global(notifier: &GlobalNotifier) -> Result<Option<Channel>, String> {
     let proxy = |proxy: &str| (!proxy.is_empty()).then(|| proxy.to_owned());
     let teams = !notifier.msteams_url.is_empty();
@@ -144,10 +155,21 @@ pub fn global(notifier: &GlobalNotifier) -> Result<Option<Channel>, String> {
     Ok(Some(channel))
 }
 
-/// Where an AlertProvider sends. `secret`: the keys of its Secret, if it names one. The error follows `alert provider {name}.{namespace} ` in the log.
+/// What the log says about the receiver of the command line at the start; nothing about one with a short address. The
+/// beginning of an address is hardly more than the host.
+pub fn announcement(channel: &Channel) -> Option<String> {
+    let address = masked(channel.address.reveal());
+    let shown: String = address.chars().take(SHOWN).collect();
+    (shown.len() < address.len()).then(|| format!("Notifications enabled for {shown}"))
+}
+
+/// Where an AlertProvider sends. `secret`: the keys of its Secret, if it names one. The error follows `alert provider
+/// {name}.{namespace} ` in the log.
 pub fn channel(provider: &AlertProvider, secret: Option<&BTreeMap<String, Secret>>) -> Result<Channel, String> {
     let spec = &provider.spec;
-    let or = |text: &Option<String>, default: &str| text.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned());
+    let or = |text: &Option<String>, default: &str| {
+        text.clone().filter(|text| !text.is_empty()).unwrap_or_else(|| default.to_owned())
+    };
     let address = match secret {
         Some(secret) => secret.get("address").cloned().ok_or("secret does not contain an address")?,
         None => Secret::new(or(&spec.address, "")),
@@ -189,7 +211,8 @@ pub fn outcome(channel: &Channel, answer: Result<Response, SendError>) -> Result
     Err(format!("postMessage failed: {}", redacted(channel, why)))
 }
 
-/// What is told of the Canary beside the text: the cluster, if it has a name, and `with_fields` what its spec says about rollouts.
+/// What is told of the Canary beside the text: the cluster, if it has a name, and `with_fields` what its spec says
+/// about rollouts.
 pub fn fields(rollout: &Rollout, with_fields: bool) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     let mut add = |name: &str, value: String| fields.push((name.to_owned(), value));
@@ -218,7 +241,9 @@ fn routing(rollout: &Rollout) -> Option<String> {
     match rollout.strategy {
         Strategy::AbTesting => Some("A/B Testing".to_owned()),
         Strategy::BlueGreen => Some("Blue/Green".to_owned()),
-        Strategy::Weighted if analysis.step_weight > 0 => Some(format!("Weight step: {} max: {}", analysis.step_weight, analysis.max_weight)),
+        Strategy::Weighted if analysis.step_weight > 0 => {
+            Some(format!("Weight step: {} max: {}", analysis.step_weight, analysis.max_weight))
+        }
         Strategy::Weighted if !analysis.step_weights.is_empty() => {
             let steps: Vec<_> = analysis.step_weights.iter().map(ToString::to_string).collect();
             Some(format!("Weight steps: {} max: {}", steps.join(","), analysis.max_weight))

@@ -1,7 +1,8 @@
 //! Webhooks: what is sent, and what an answer means.
 //!
-//! A hook is one POST of JSON; 200 to 202 mean yes. What may pass by itself is tried again, as often as the hook allows. Events go to the hooks of type
-//! `event`, else to the receiver of the command line, in the same form. Does not send, wait or count. Source: webhook notes, sections 1 and 2.
+//! A hook is one POST of JSON; 200 to 202 mean yes. What may pass by itself is tried again, as often as the hook
+//! allows. Events go to the hooks of type `event`, else to the receiver of the command line, in the same form. Does not
+//! send, wait or count. Source: webhook notes, sections 1 and 2.
 
 #[cfg(test)]
 mod tests;
@@ -75,8 +76,8 @@ pub fn attempt(hook: &CanaryWebhook, number: u32, result: &Result<Response, Send
     })
 }
 
-/// The requests that tell receivers of an event: the hooks of type `event`, else the receiver of the command line (`global`), which then is a hook named
-/// `events`.
+/// The requests that tell receivers of an event: the hooks of type `event`, else the receiver of the command line
+/// (`global`), which then is a hook named `events`.
 pub fn event_requests(
     rollout: &Rollout,
     event: &Event,
@@ -112,7 +113,8 @@ fn facts(event: &Event, now: Timestamp) -> BTreeMap<String, String> {
     facts.map(|(key, value)| (key.to_owned(), value)).into()
 }
 
-/// The time for one attempt. Texts of one character, zero and less are the default: a hook without a limit would stop its Canary for ever.
+/// The time for one attempt. Texts of one character, zero and less are the default: a hook without a limit would stop
+/// its Canary for ever.
 fn timeout(hook: &CanaryWebhook) -> Result<Duration, String> {
     let text = hook.timeout.as_deref().unwrap_or_default();
     if text.len() < 2 {
@@ -131,11 +133,13 @@ fn is_retriable(result: &Result<Response, SendError>) -> bool {
     }
 }
 
-/// The wait before the next attempt: 1, 2, 4, 8, 16, then 30 seconds, or what an overloaded receiver asks for in whole seconds, 30 at most. A date as
-/// `Retry-After` is not followed, because there is no clock here.
+/// The wait before the next attempt: 1, 2, 4, 8, 16, then 30 seconds, or what an overloaded receiver asks for in whole
+/// seconds, 30 at most. A date as `Retry-After` is not followed, because there is no clock here.
 fn wait(number: u32, result: &Result<Response, SendError>) -> Duration {
     let asked = match result {
-        Ok(Response { status: 429 | 503, retry_after: Some(text), .. }) => text.trim().parse().ok().map(Duration::from_secs),
+        Ok(Response { status: 429 | 503, retry_after: Some(text), .. }) => {
+            text.trim().parse().ok().map(Duration::from_secs)
+        }
         _ => None,
     };
     asked.unwrap_or_else(|| Duration::from_secs(2_u64.saturating_pow(number))).min(LONGEST_WAIT)

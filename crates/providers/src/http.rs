@@ -1,5 +1,5 @@
-//! Requests to send and responses to read, as plain data. The one HTTP client of the project (in `runtime`) carries them out, with limits on time, size,
-//! redirects and concurrency.
+//! Requests to send and responses to read, as plain data. The one HTTP client of the project (in `runtime`) carries
+//! them out, with limits on time, size, redirects and concurrency.
 
 pub(crate) mod url;
 
@@ -54,7 +54,8 @@ pub enum Method {
 pub struct Request {
     /// Its method.
     pub method: Method,
-    /// An absolute `http` or `https` URL, perhaps with `user:password@` (sent as Basic authentication), hence hidden from `Debug`.
+    /// An absolute `http` or `https` URL, perhaps with `user:password@` (sent as Basic authentication), hence hidden
+    /// from `Debug`.
     pub url: Secret,
     /// Header lines in order; names as given, values hidden from `Debug`.
     pub headers: Vec<(String, Secret)>,
@@ -95,8 +96,8 @@ impl Request {
     }
 }
 
-/// Compact JSON in the order of the fields. As Go writes it, `<`, `>`, `&` and the line separators of Unicode are escaped, so that bodies are the same to
-/// the byte.
+/// Compact JSON in the order of the fields. As Go writes it, `<`, `>`, `&` and the line separators of Unicode are
+/// escaped, so that bodies are the same to the byte.
 fn json(body: &impl Serialize) -> Result<Vec<u8>, String> {
     let text = serde_json::to_string(body).map_err(|error| error.to_string())?;
     let mut escaped = String::with_capacity(text.len());
@@ -209,7 +210,8 @@ mod tests {
 
     #[test]
     fn bodies_are_escaped_as_go_does() {
-        let request = Request::post_json("http://x", &json!({"b": "<a> & \u{2028}é\"", "a": 1}), Duration::ZERO).unwrap();
+        let request =
+            Request::post_json("http://x", &json!({"b": "<a> & \u{2028}é\"", "a": 1}), Duration::ZERO).unwrap();
         assert_eq!(
             String::from_utf8(request.body.unwrap()).unwrap(),
             "{\"b\":\"\\u003ca\\u003e \\u0026 \\u2028é\\\"\",\"a\":1}"
@@ -218,7 +220,8 @@ mod tests {
 
     #[test]
     fn long_bodies_are_cut_between_characters() {
-        let response = |body: String| Response { status: 500, retry_after: None, body: body.into_bytes(), truncated: false };
+        let response =
+            |body: String| Response { status: 500, retry_after: None, body: body.into_bytes(), truncated: false };
         assert_eq!(response("short".to_owned()).shown(), "short");
         let shown = response(format!("x{}", "é".repeat(5000))).shown();
         assert_eq!(shown.len(), 4095 + "…".len());

@@ -1,8 +1,9 @@
 //! Sources of metrics: the request that asks for a value, and the value that an answer holds.
 //!
-//! Three kinds of checks: the built-in ones ([`crate::observers`]) and inline queries ask the Prometheus of the command line or of the Canary, the others
-//! ask the source that a MetricTemplate describes. Whether a value is good is decided elsewhere; here it is found, or why there is none, in the words that
-//! events use. Source: metrics notes, sections 1 to 7.
+//! Three kinds of checks: the built-in ones ([`crate::observers`]) and inline queries ask the Prometheus of the command
+//! line or of the Canary, the others ask the source that a MetricTemplate describes. Whether a value is good is decided
+//! elsewhere; here it is found, or why there is none, in the words that events use. Source: metrics notes, sections 1
+//! to 7.
 
 mod prometheus;
 mod render;
@@ -23,8 +24,18 @@ use std::fmt::Debug;
 pub static SOURCES: &[&dyn Source] = &[&prometheus::Prometheus];
 
 /// Kinds that a MetricTemplate may name and that are not built yet.
-const NOT_YET: [&str; 10] =
-    ["cloudwatch", "datadog", "dynatrace", "externalmetrics", "graphite", "influxdb", "keptn", "newrelic", "splunk", "stackdriver"];
+const NOT_YET: [&str; 10] = [
+    "cloudwatch",
+    "datadog",
+    "dynatrace",
+    "externalmetrics",
+    "graphite",
+    "influxdb",
+    "keptn",
+    "newrelic",
+    "splunk",
+    "stackdriver",
+];
 
 /// Names of the two built-in metrics.
 const SUCCESS_RATE: &str = "request-success-rate";
@@ -84,10 +95,16 @@ pub enum Probe {
     },
 }
 
-/// The request of a check against the Prometheus of the built-in queries. `revision`: the newest revision of a Knative Service, which then is the route.
+/// The request of a check against the Prometheus of the built-in queries. `revision`: the newest revision of a Knative
+/// Service, which then is the route.
 ///
 /// Errors: an address that is none (`Setup`), a query that cannot be rendered (`Failed`).
-pub fn builtin(rollout: &Rollout, metric: &CanaryMetric, check: Check, revision: Option<&str>) -> Result<Request, MetricTrouble> {
+pub fn builtin(
+    rollout: &Rollout,
+    metric: &CanaryMetric,
+    check: Check,
+    revision: Option<&str>,
+) -> Result<Request, MetricTrouble> {
     let url = metrics_server(rollout);
     let setup = |error| MetricTrouble::Setup(format!("Error building Prometheus client for {} {error}", masked(url)));
     prometheus_request(url, "").map_err(setup)?;
@@ -98,13 +115,22 @@ pub fn builtin(rollout: &Rollout, metric: &CanaryMetric, check: Check, revision:
         Check::Inline | Check::Template => (metric.query.as_deref().unwrap_or_default(), false),
     };
     let text = render(template, rollout, metric, revision, plain).map_err(|error| {
-        MetricTrouble::Failed(if is_wrapped(rollout, check) { format!("rendering query failed: {error}") } else { error.to_string() })
+        MetricTrouble::Failed(if is_wrapped(rollout, check) {
+            format!("rendering query failed: {error}")
+        } else {
+            error.to_string()
+        })
     })?;
     prometheus_request(url, &text).map_err(setup)
 }
 
-/// The value of a check: percent, whole milliseconds (as many as fit a Go duration at most), or whatever an inline query yields.
-pub fn builtin_value(rollout: &Rollout, check: Check, answer: Result<Response, SendError>) -> Result<f64, MetricTrouble> {
+/// The value of a check: percent, whole milliseconds (as many as fit a Go duration at most), or whatever an inline
+/// query yields.
+pub fn builtin_value(
+    rollout: &Rollout,
+    check: Check,
+    answer: Result<Response, SendError>,
+) -> Result<f64, MetricTrouble> {
     let value = value(&prometheus::Prometheus, answer).map_err(|trouble| match trouble {
         trouble if !is_wrapped(rollout, check) => trouble,
         MetricTrouble::NoValues(_) => MetricTrouble::NoValues(running_failed(&trouble)),
@@ -129,7 +155,8 @@ pub fn template_request(
 ) -> Result<Request, MetricTrouble> {
     let name = full_name(template);
     let provider = &template.spec.provider;
-    let bad_provider = |error| MetricTrouble::Setup(format!("Metric template {name} provider {} error: {error}", provider.kind));
+    let bad_provider =
+        |error| MetricTrouble::Setup(format!("Metric template {name} provider {} error: {error}", provider.kind));
     let source = source(&provider.kind).map_err(bad_provider)?;
     let query = Query { provider, credentials, text: "", interval: api::derived::metric_interval(metric) };
     let text = match render(&template.spec.query, rollout, metric, revision, false) {
@@ -155,14 +182,20 @@ pub fn template_missing(rollout: &Rollout, metric: &CanaryMetric, error: &str) -
 }
 
 /// The Secret of a MetricTemplate cannot be read.
-pub fn secret_unreadable(rollout: &Rollout, metric: &CanaryMetric, template: &MetricTemplate, error: &str) -> MetricTrouble {
+pub fn secret_unreadable(
+    rollout: &Rollout,
+    metric: &CanaryMetric,
+    template: &MetricTemplate,
+    error: &str,
+) -> MetricTrouble {
     let (name, namespace) = template_of(rollout, metric).unwrap_or_default();
-    let secret = template.spec.provider.secret_ref.as_ref().map(|reference| reference.name.as_str()).unwrap_or_default();
+    let secret =
+        template.spec.provider.secret_ref.as_ref().map(|reference| reference.name.as_str()).unwrap_or_default();
     MetricTrouble::Setup(format!("Metric template {name}.{namespace} secret {secret} error: {error}"))
 }
 
-/// What must answer before the first analysis, in the order in which it is asked. Sources of inline queries are not asked, nor is the template of a metric
-/// with a built-in name.
+/// What must answer before the first analysis, in the order in which it is asked. Sources of inline queries are not
+/// asked, nor is the template of a metric with a built-in name.
 pub fn probes(rollout: &Rollout) -> Vec<Probe> {
     let probe = |metric: &CanaryMetric| match metric.name.as_str() {
         SUCCESS_RATE | DURATION => Some(Probe::Prometheus { url: metrics_server(rollout).to_owned() }),
@@ -184,7 +217,10 @@ pub fn prometheus_online(answer: Result<Response, SendError>) -> Result<(), Stri
 }
 
 /// The request that finds out whether the source of a MetricTemplate is there.
-pub fn template_probe(template: &MetricTemplate, credentials: Option<&BTreeMap<String, Secret>>) -> Result<Request, String> {
+pub fn template_probe(
+    template: &MetricTemplate,
+    credentials: Option<&BTreeMap<String, Secret>>,
+) -> Result<Request, String> {
     let provider = &template.spec.provider;
     let query = Query { provider, credentials, text: "", interval: PROBE_INTERVAL };
     let probe = source(&provider.kind).and_then(|source| source.probe(&query));
@@ -246,7 +282,11 @@ fn metrics_server(rollout: &Rollout) -> &str {
 }
 
 fn prometheus_at(url: &str) -> MetricTemplateProvider {
-    MetricTemplateProvider { kind: "prometheus".to_owned(), address: Some(url.to_owned()), ..MetricTemplateProvider::default() }
+    MetricTemplateProvider {
+        kind: "prometheus".to_owned(),
+        address: Some(url.to_owned()),
+        ..MetricTemplateProvider::default()
+    }
 }
 
 fn prometheus_request(url: &str, text: &str) -> Result<Request, String> {

@@ -1,7 +1,8 @@
 //! Built-in queries, by provider: what `request-success-rate` and `request-duration` ask Prometheus.
 //!
-//! One file for each provider with metrics of its own; all of them are two texts. Which one serves a Canary follows from its provider and from the default
-//! one, as users know it from the texts of events. Does not render and does not ask: see [`crate::metrics`]. Source: metrics notes, sections 3 and 4.
+//! One file for each provider with metrics of its own; all of them are two texts. Which one serves a Canary follows
+//! from its provider and from the default one, as users know it from the texts of events. Does not render and does not
+//! ask: see [`crate::metrics`]. Source: metrics notes, sections 3 and 4.
 
 mod apisix;
 mod appmesh;
@@ -29,9 +30,11 @@ pub trait Observer: Debug + Sync {
     fn name(&self) -> &'static str;
     /// Whether these queries are for a provider, given without the suffix `:service`.
     fn serves(&self, provider: &str) -> bool;
-    /// The query for the share of requests that succeed, in percent: a template. White space at the beginning reaches Prometheus as one space.
+    /// The query for the share of requests that succeed, in percent: a template. White space at the beginning reaches
+    /// Prometheus as one space.
     fn success_rate(&self) -> &'static str;
-    /// The query for the time that requests take: a template. In milliseconds, if [`duration_in_seconds`](Self::duration_in_seconds) says nothing else.
+    /// The query for the time that requests take: a template. In milliseconds, if
+    /// [`duration_in_seconds`](Self::duration_in_seconds) says nothing else.
     fn duration(&self) -> &'static str;
     /// The duration comes in seconds.
     fn duration_in_seconds(&self) -> bool {
@@ -80,7 +83,8 @@ pub fn observer(rollout: &Rollout) -> &'static dyn Observer {
     OBSERVERS.iter().find(|observer| observer.serves(provider)).copied().unwrap_or(&istio::Istio)
 }
 
-/// The Canary's provider, else the default one. Under Linkerd the proxies of the mesh see all traffic, whoever splits it.
+/// The Canary's provider, else the default one. Under Linkerd the proxies of the mesh see all traffic, whoever splits
+/// it.
 fn provider(rollout: &Rollout) -> &str {
     let mesh = rollout.settings.mesh_provider.as_str();
     match rollout.own_provider.as_str() {
@@ -119,7 +123,17 @@ mod tests {
 
     #[test]
     fn no_provider_has_two_observers() {
-        for provider in ["apisix", "appmesh:v1beta2", "gatewayapi:v1", "gloo", "kubernetes", "linkerd", "smi:linkerd", "traefik", "istio"] {
+        for provider in [
+            "apisix",
+            "appmesh:v1beta2",
+            "gatewayapi:v1",
+            "gloo",
+            "kubernetes",
+            "linkerd",
+            "smi:linkerd",
+            "traefik",
+            "istio",
+        ] {
             let serving: Vec<_> = OBSERVERS.iter().filter(|observer| observer.serves(provider)).collect();
             assert_eq!(serving.len(), 1, "{provider}: {serving:?}");
         }

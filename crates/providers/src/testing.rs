@@ -155,3 +155,17 @@ fn reference(kind: &'static Kind, object: &Value) -> ObjectRef {
     let namespace = text(object, "/metadata/namespace");
     kind.object(if namespace.is_empty() { NAMESPACE } else { namespace }, text(object, "/metadata/name"))
 }
+
+/// The values that a CRD allows for the text of which `example` is one.
+pub(crate) fn allowed_values(crd: &Value, example: &str) -> Vec<String> {
+    let own = crd.get("enum").and_then(Value::as_array).filter(|values| values.contains(&json!(example)));
+    if let Some(values) = own {
+        return values.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+    }
+    let children: Vec<&Value> = match crd {
+        Value::Object(fields) => fields.values().collect(),
+        Value::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
+    };
+    children.into_iter().map(|child| allowed_values(child, example)).find(|values| !values.is_empty()).unwrap_or_default()
+}

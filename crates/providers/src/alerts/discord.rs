@@ -1,6 +1,7 @@
 //! Discord: its webhooks understand messages for Slack under the path `/slack`.
 //!
-//! Source: <https://discord.com/developers/docs/resources/webhook#execute-slackcompatible-webhook>; alert notes, section 4.6.
+//! Source: <https://discord.com/developers/docs/resources/webhook#execute-slackcompatible-webhook>; alert notes,
+//! section 4.6.
 
 use super::{Channel, Message, Receiver, slack};
 use crate::http::url::Url;

@@ -29,7 +29,9 @@ impl Receiver for GoogleChat {
 
     fn body(&self, _channel: &Channel, message: &Message) -> Value {
         let mut sections = vec![section(&strong(&message.text))];
-        sections.extend(message.fields.iter().map(|(name, value)| section(&format!("{}<br>{}", escaped(name), strong(value)))));
+        sections.extend(
+            message.fields.iter().map(|(name, value)| section(&format!("{}<br>{}", escaped(name), strong(value)))),
+        );
         json!({
             "cards": [{
                 "header": {"title": "Flagger", "subtitle": message.subject(), "imageUrl": "https://flagger.app/favicon.png"},

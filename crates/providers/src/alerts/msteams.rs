@@ -1,6 +1,7 @@
 //! Microsoft Teams: incoming webhooks and workflows that take a `MessageCard`.
 //!
-//! Source: <https://learn.microsoft.com/en-us/outlook/actionable-messages/message-card-reference>; alert notes, section 4.7.
+//! Source: <https://learn.microsoft.com/en-us/outlook/actionable-messages/message-card-reference>; alert notes, section
+//! 4.7.
 
 use super::{Channel, Message, Receiver};
 use api::Severity;

@@ -1,7 +1,8 @@
 //! Slack: incoming webhooks, and the Web API with a bot token.
 //!
-//! Discord and Rocket.Chat understand the same messages. Source: <https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments>;
-//! alert notes, sections 4.6 to 4.8.
+//! Discord and Rocket.Chat understand the same messages. Source:
+//! <https://docs.slack.dev/legacy/legacy-messaging/legacy-secondary-message-attachments>; alert notes, sections 4.6 to
+//! 4.8.
 
 use super::{Channel, Message, Receiver};
 use crate::http::{Response, Secret};
@@ -39,7 +40,8 @@ impl Receiver for Slack {
 
 /// A message with one attachment; its colour is the first one, or the second for errors.
 pub(super) fn body(channel: &Channel, message: &Message, [usual, error]: [&str; 2]) -> Value {
-    let fields: Vec<_> = message.fields.iter().map(|(name, value)| json!({"title": name, "value": value, "short": false})).collect();
+    let fields: Vec<_> =
+        message.fields.iter().map(|(name, value)| json!({"title": name, "value": value, "short": false})).collect();
     json!({
         "channel": channel.channel,
         "username": channel.username,

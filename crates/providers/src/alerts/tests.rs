@@ -1,8 +1,10 @@
 //! What receivers get to the byte, who gets it, and what is logged when it does not arrive.
 
+#![expect(clippy::unnecessary_wraps, clippy::needless_pass_by_value, reason = "helpers take and yield what is at hand")]
+
 use super::*;
 use crate::http::Method;
-use crate::testing::{rollout, rollout_with};
+use crate::testing::{allowed_values, rollout, rollout_with};
 use api::Settings;
 use serde_json::json;
 
@@ -47,8 +49,15 @@ fn receivers_are_sorted_and_unique() {
 }
 
 #[test]
+fn every_kind_of_the_crd_is_built() {
+    let mut allowed = allowed_values(&api::crd::alert_provider(), "slack");
+    allowed.sort();
+    assert_eq!(allowed, RECEIVERS.iter().map(|receiver| receiver.kind()).collect::<Vec<_>>());
+}
+
+#[test]
 fn slack_and_discord_messages() {
-    let usual = r##"{"channel":"general","username":"flagger","icon_url":"","icon_emoji":":rocket:","attachments":[{"color":"good","author_name":"cart.shop","text":"a \u003c b \u0026 c","mrkdwn_in":["text"],"fields":[{"title":"Target","value":"Deployment/cart.shop","short":false}]}]}"##;
+    let usual = r#"{"channel":"general","username":"flagger","icon_url":"","icon_emoji":":rocket:","attachments":[{"color":"good","author_name":"cart.shop","text":"a \u003c b \u0026 c","mrkdwn_in":["text"],"fields":[{"title":"Target","value":"Deployment/cart.shop","short":false}]}]}"#;
     for kind in ["slack", "discord"] {
         assert_eq!(body(kind, Severity::Info), usual);
         assert_eq!(body(kind, Severity::Warn), usual);
@@ -64,7 +73,7 @@ fn rocket_messages_have_colours_of_their_own() {
 
 #[test]
 fn teams_messages() {
-    let usual = r##"{"@type":"MessageCard","@context":"http://schema.org/extensions","themeColor":"0076D7","summary":"cart.shop","sections":[{"activityTitle":"a \u003c b \u0026 c","activitySubtitle":"cart.shop","facts":[{"name":"Target","value":"Deployment/cart.shop"}]}]}"##;
+    let usual = r#"{"@type":"MessageCard","@context":"http://schema.org/extensions","themeColor":"0076D7","summary":"cart.shop","sections":[{"activityTitle":"a \u003c b \u0026 c","activitySubtitle":"cart.shop","facts":[{"name":"Target","value":"Deployment/cart.shop"}]}]}"#;
     assert_eq!(body("msteams", Severity::Warn), usual);
     assert_eq!(body("msteams", Severity::Error), usual.replace("0076D7", "FF0000"));
 }
@@ -108,15 +117,22 @@ fn slack_sends_the_token_and_nobody_else_does() {
         headers.into_iter().find(|(name, _)| name == "Authorization").map(|(_, value)| value.reveal().to_owned())
     };
     assert_eq!(authorization("slack", "xoxb\n").as_deref(), Some("Bearer xoxb"));
-    assert_eq!([authorization("slack", ""), authorization("rocket", "t"), authorization("msteams", "t")], [None, None, None]);
+    assert_eq!(
+        [authorization("slack", ""), authorization("rocket", "t"), authorization("msteams", "t")],
+        [None, None, None]
+    );
 }
 
 #[test]
 fn discord_is_spoken_to_as_if_it_were_slack() {
     let url = |address: &str| discord::Discord.url(address);
     assert_eq!(url("https://discord.com/api/webhooks/1/x"), "https://discord.com/api/webhooks/1/x/slack");
-    assert_eq!(url("https://discord.com/api/webhooks/1/x/?wait=true"), "https://discord.com/api/webhooks/1/x/slack?wait=true");
-    for whole in ["https://discord.com/api/webhooks/1/x/slack", "https://discord.com/api/webhooks/1/x/slack?wait=true"] {
+    assert_eq!(
+        url("https://discord.com/api/webhooks/1/x/?wait=true"),
+        "https://discord.com/api/webhooks/1/x/slack?wait=true"
+    );
+    for whole in ["https://discord.com/api/webhooks/1/x/slack", "https://discord.com/api/webhooks/1/x/slack?wait=true"]
+    {
         assert_eq!(url(whole), whole);
     }
 }
@@ -181,15 +197,22 @@ fn outcomes() {
         Err("postMessage failed: sending notification bad response 404: no ***".to_owned())
     );
     let error = SendError { message: format!("cannot connect to {HOOK}"), retriable: true };
-    assert_eq!(outcome(&slack, Err(error)), Err("postMessage failed: sending notification failed to send: cannot connect to ***".to_owned()));
+    assert_eq!(
+        outcome(&slack, Err(error)),
+        Err("postMessage failed: sending notification failed to send: cannot connect to ***".to_owned())
+    );
 }
 
 #[test]
 fn the_web_api_of_slack_means_what_its_body_says() {
     let refusal = r#"{"ok":false,"error":"channel_not_found"}"#;
-    let api = channel(&provider(json!({"type": "slack", "address": "https://slack.com/api/chat.postMessage"})), None).unwrap();
+    let api = channel(&provider(json!({"type": "slack", "address": "https://slack.com/api/chat.postMessage"})), None)
+        .unwrap();
     assert_eq!(outcome(&api, answer(200, r#"{"ok":true}"#)), Ok(()));
-    assert_eq!(outcome(&api, answer(200, refusal)), Err(format!("postMessage failed: sending notification bad response 200: {refusal}")));
+    assert_eq!(
+        outcome(&api, answer(200, refusal)),
+        Err(format!("postMessage failed: sending notification bad response 200: {refusal}"))
+    );
     assert_eq!(outcome(&of_kind("slack"), answer(200, refusal)), Ok(()));
 }
 
@@ -239,7 +262,10 @@ fn routing_in_words() {
     assert_eq!(routing_of("iterations: 5, match: [{headers: {x: {exact: y}}}]").as_deref(), Some("A/B Testing"));
     assert_eq!(routing_of("iterations: 5").as_deref(), Some("Blue/Green"));
     assert_eq!(routing_of("stepWeight: 5").as_deref(), Some("Weight step: 5 max: 0"));
-    assert_eq!(routing_of("stepWeights: [1, 2, 10, 80], maxWeight: 80").as_deref(), Some("Weight steps: 1,2,10,80 max: 80"));
+    assert_eq!(
+        routing_of("stepWeights: [1, 2, 10, 80], maxWeight: 80").as_deref(),
+        Some("Weight steps: 1,2,10,80 max: 80")
+    );
     assert_eq!(routing_of(""), None);
 }
 
@@ -256,10 +282,31 @@ fn slack_of(channel: &str) -> GlobalNotifier {
 #[test]
 fn the_command_line_names_one_receiver() {
     let slack = global(&slack_of("ops")).unwrap().unwrap();
-    assert_eq!((slack.kind.as_str(), slack.channel.as_str(), sent(&slack, Severity::Info).headers.len()), ("slack", "ops", 2));
-    let teams = global(&GlobalNotifier { msteams_url: HOOK.to_owned(), msteams_proxy: "p".to_owned(), ..slack_of("") }).unwrap().unwrap();
+    assert_eq!(
+        (slack.kind.as_str(), slack.channel.as_str(), sent(&slack, Severity::Info).headers.len()),
+        ("slack", "ops", 2)
+    );
+    let teams = global(&GlobalNotifier { msteams_url: HOOK.to_owned(), msteams_proxy: "p".to_owned(), ..slack_of("") })
+        .unwrap()
+        .unwrap();
     assert_eq!((teams.kind.as_str(), sent(&teams, Severity::Info).proxy.as_deref()), ("msteams", Some("http://p")));
-    assert!(global(&GlobalNotifier { slack_channel: "ops".to_owned(), ..GlobalNotifier::default() }).unwrap().is_none());
+    assert!(
+        global(&GlobalNotifier { slack_channel: "ops".to_owned(), ..GlobalNotifier::default() }).unwrap().is_none()
+    );
     assert_eq!(global(&slack_of("")).unwrap_err(), "empty Slack channel");
-    assert_eq!(global(&GlobalNotifier { slack_user: String::new(), ..slack_of("ops") }).unwrap_err(), "empty Slack username");
+    assert_eq!(
+        global(&GlobalNotifier { slack_user: String::new(), ..slack_of("ops") }).unwrap_err(),
+        "empty Slack username"
+    );
+}
+
+#[test]
+fn the_log_shows_the_beginning_of_the_address() {
+    let announced = |url: &str| announcement(&Channel { address: Secret::new(url), ..of_kind("slack") });
+    assert_eq!(
+        announced("https://hooks.slack.com/services/T0/B0/secret").as_deref(),
+        Some("Notifications enabled for https://hooks.slack.com/servic")
+    );
+    assert_eq!(announced("https://short.example.com/abcd"), None);
+    assert!(!format!("{:?} {:?}", slack_of("ops"), of_kind("slack")).contains("secret"));
 }

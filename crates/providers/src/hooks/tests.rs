@@ -1,5 +1,7 @@
 //! What receivers get to the byte, and what their answers mean.
 
+#![expect(clippy::unnecessary_wraps, reason = "helpers take and yield what is at hand")]
+
 use super::*;
 use crate::http::Method;
 use crate::testing::{now, rollout};
@@ -30,13 +32,21 @@ fn the_body_is_what_receivers_know() {
         r#"{"name":"cart","namespace":"shop","phase":"Progressing","checksum":"85d557f47b","metadata":{"cmd":"hey -m GET \"http://a/?b\u0026c\" \u003e log","type":"cmd"}}"#
     );
     assert_eq!(request.method, Method::Post);
-    assert_eq!(request.headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect::<Vec<_>>(), [("Content-Type", "application/json")]);
+    assert_eq!(
+        request.headers.iter().map(|(name, value)| (name.as_str(), value.reveal())).collect::<Vec<_>>(),
+        [("Content-Type", "application/json")]
+    );
     assert_eq!((request.url.reveal(), request.insecure, request.max_redirects), ("http://gate/ask", false, 10));
 }
 
 #[test]
 fn empty_metadata_is_left_out_and_the_phase_may_be_empty() {
-    let request = request(&rollout(""), &hook("disableTLS: true"), &Payload { phase: Phase::Unset, applied: String::new(), tracked: None }).unwrap();
+    let request = request(
+        &rollout(""),
+        &hook("disableTLS: true"),
+        &Payload { phase: Phase::Unset, applied: String::new(), tracked: None },
+    )
+    .unwrap();
     assert_eq!(body(&request), r#"{"name":"cart","namespace":"shop","phase":"","checksum":"758df7c9fc"}"#);
     assert!(request.insecure);
 }
@@ -45,7 +55,10 @@ fn empty_metadata_is_left_out_and_the_phase_may_be_empty() {
 fn timeouts() {
     let timeout = |fields| sent(fields).map(|request| request.timeout);
     let ten = Ok(Duration::from_secs(10));
-    assert_eq!([timeout(""), timeout("timeout: '5'"), timeout("timeout: 0s"), timeout("timeout: -5s")], [ten.clone(), ten.clone(), ten.clone(), ten]);
+    assert_eq!(
+        [timeout(""), timeout("timeout: '5'"), timeout("timeout: 0s"), timeout("timeout: -5s")],
+        [ten.clone(), ten.clone(), ten.clone(), ten]
+    );
     assert_eq!(timeout("timeout: 1m30s"), Ok(Duration::from_secs(90)));
     assert_eq!(timeout("timeout: '10'"), Err("time: missing unit in duration \"10\"".to_owned()));
 }
@@ -101,7 +114,10 @@ fn a_failing_receiver_is_asked_again_with_growing_pauses() {
 fn without_retries_there_is_one_attempt() {
     for fields in ["", "retries: 0", "retries: -1"] {
         assert_eq!(attempt(&hook(fields), 0, &answer(500, "boom")), no("boom"));
-        assert_eq!(attempt(&hook(fields), 0, &answer(429, "")), no("POST http://gate/ask giving up after 1 attempt(s)"));
+        assert_eq!(
+            attempt(&hook(fields), 0, &answer(429, "")),
+            no("POST http://gate/ask giving up after 1 attempt(s)")
+        );
     }
 }
 
@@ -113,7 +129,10 @@ fn an_overloaded_receiver_says_when_to_come_back_within_limits() {
     };
     assert_eq!([after(429, "7"), after(503, "0"), after(503, "3600")], [retry(7), retry(0), retry(30)]);
     // Neither negative numbers nor dates nor other states count.
-    assert_eq!([after(429, "-1"), after(429, "Wed, 21 Oct 2026 07:28:00 GMT"), after(502, "7")], [retry(2), retry(2), retry(2)]);
+    assert_eq!(
+        [after(429, "-1"), after(429, "Wed, 21 Oct 2026 07:28:00 GMT"), after(502, "7")],
+        [retry(2), retry(2), retry(2)]
+    );
 }
 
 #[test]
@@ -128,20 +147,29 @@ fn a_receiver_that_cannot_be_reached_is_named_without_its_password() {
     );
     assert_eq!(
         attempt(&hook, 0, &unreachable("certificate has expired", false)),
-        no("POST http://me:xxxxx@gate/ giving up after 1 attempt(s): Post \"http://me:xxxxx@gate/\": certificate has expired")
+        no(
+            "POST http://me:xxxxx@gate/ giving up after 1 attempt(s): Post \"http://me:xxxxx@gate/\": certificate has expired"
+        )
     );
     assert_eq!(attempt(&hook, 0, &unreachable("error reading body: reset", true)), no("error reading body: reset"));
 }
 
 fn event(kind: EventKind) -> Event {
-    Event { kind, message: "New revision detected! Scaling up cart.shop".to_owned(), payload: payload(Phase::Progressing) }
+    Event {
+        kind,
+        message: "New revision detected! Scaling up cart.shop".to_owned(),
+        payload: payload(Phase::Progressing),
+    }
 }
 
 #[test]
 fn events_go_to_the_receiver_of_the_command_line() {
     let requests = event_requests(&rollout(""), &event(EventKind::Normal), Some("http://events"), now());
     let [(hook, Ok(request))] = requests.as_slice() else { panic!("{requests:?}") };
-    assert_eq!((hook.name.as_str(), hook.url.as_str(), request.timeout), ("events", "http://events", Duration::from_secs(10)));
+    assert_eq!(
+        (hook.name.as_str(), hook.url.as_str(), request.timeout),
+        ("events", "http://events", Duration::from_secs(10))
+    );
     assert_eq!(
         body(request),
         r#"{"name":"cart","namespace":"shop","phase":"Progressing","checksum":"85d557f47b","metadata":{"eventMessage":"New revision detected! Scaling up cart.shop","eventType":"Normal","timestamp":"1784023200000"}}"#

@@ -1,7 +1,9 @@
-//! URLs as Go's `net/url` takes them apart: what is one, what is wrong with it, and how it is shown without its password.
+//! URLs as Go's `net/url` takes them apart: what is one, what is wrong with it, and how it is shown without its
+//! password.
 //!
-//! Users write URLs into Canaries and MetricTemplates; what is accepted, and the text of the error otherwise, is what they know. The parts stay as written
-//! (percent-encoded), because they are only put together again. Source: <https://pkg.go.dev/net/url>, RFC 3986.
+//! Users write URLs into their objects; what is accepted, and the text of the error otherwise, is what they know. The
+//! parts stay as written (percent-encoded), because they are only put together again. Source:
+//! <https://pkg.go.dev/net/url>, RFC 3986.
 
 use std::fmt::Write as _;
 
@@ -52,7 +54,8 @@ impl<'a> Url<'a> {
         let text = text.split_once('#').map_or(text, |(before, _)| before);
         let (scheme, rest) = scheme(text)?;
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
-        let mut url = Self { scheme: scheme.to_ascii_lowercase(), userinfo: None, host: "", path: rest, query, opaque: false };
+        let mut url =
+            Self { scheme: scheme.to_ascii_lowercase(), userinfo: None, host: "", path: rest, query, opaque: false };
         if !rest.starts_with('/') {
             let first = rest.split('/').next().unwrap_or_default();
             url.opaque = !url.scheme.is_empty();
@@ -60,7 +63,8 @@ impl<'a> Url<'a> {
         }
         if let Some(rest) = rest.strip_prefix("//").filter(|rest| !url.scheme.is_empty() || !rest.starts_with('/')) {
             let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let (userinfo, host) = authority.rsplit_once('@').map_or((None, authority), |(userinfo, host)| (Some(userinfo), host));
+            let (userinfo, host) =
+                authority.rsplit_once('@').map_or((None, authority), |(userinfo, host)| (Some(userinfo), host));
             check_userinfo(userinfo.unwrap_or_default())?;
             check_host(host)?;
             (url.userinfo, url.host, url.path) = (userinfo, host, path);
@@ -151,7 +155,9 @@ fn scheme(text: &str) -> Result<(&str, &str), UrlError> {
     let end = text.find(|character: char| !(character.is_ascii_alphanumeric() || "+-.".contains(character)));
     match end.map(|end| text.split_at(end)) {
         Some(("", rest)) if rest.starts_with(':') => Err(UrlError::NoScheme),
-        Some((scheme, rest)) if rest.starts_with(':') && scheme.starts_with(|first: char| first.is_ascii_alphabetic()) => {
+        Some((scheme, rest))
+            if rest.starts_with(':') && scheme.starts_with(|first: char| first.is_ascii_alphabetic()) =>
+        {
             Ok((scheme, rest.get(1..).unwrap_or_default()))
         }
         _ => Ok(("", text)),
@@ -174,7 +180,9 @@ fn check_host(host: &str) -> Result<(), UrlError> {
     if !digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit())) {
         return Err(UrlError::Port(port.to_owned()));
     }
-    let fits = |character: &char| !character.is_ascii() || character.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:[]<>\"%".contains(*character);
+    let fits = |character: &char| {
+        !character.is_ascii() || character.is_ascii_alphanumeric() || "-_.~!$&'()*+,;=:[]<>\"%".contains(*character)
+    };
     match host.chars().find(|character| !fits(character)) {
         Some(character) => Err(UrlError::Host(character.to_string())),
         None => check_escapes(host),
@@ -205,7 +213,14 @@ mod tests {
         let url = Url::parse("HTTPS://me:pass@host:8443/a%20b/c?x=1&y#top").unwrap();
         assert_eq!(
             url,
-            Url { scheme: "https".to_owned(), userinfo: Some("me:pass"), host: "host:8443", path: "/a%20b/c", query: Some("x=1&y"), opaque: false }
+            Url {
+                scheme: "https".to_owned(),
+                userinfo: Some("me:pass"),
+                host: "host:8443",
+                path: "/a%20b/c",
+                query: Some("x=1&y"),
+                opaque: false
+            }
         );
         assert_eq!(url.with(true, "/other", url.query), "https://me:pass@host:8443/other?x=1&y");
         assert_eq!(url.with(false, "/other", None), "https://host:8443/other");
@@ -231,7 +246,9 @@ mod tests {
 
     #[test]
     fn paths_are_joined_and_cleaned() {
-        for (base, whole) in [("", "/api/q"), ("/", "/api/q"), ("/prom", "/prom/api/q"), ("/prom//x/../", "/prom/api/q")] {
+        for (base, whole) in
+            [("", "/api/q"), ("/", "/api/q"), ("/prom", "/prom/api/q"), ("/prom//x/../", "/prom/api/q")]
+        {
             assert_eq!(Url::parse(&format!("http://host{base}")).unwrap().path_and("api/q"), whole);
         }
     }

@@ -1,7 +1,8 @@
 //! Prometheus, and whatever speaks its query API.
 //!
-//! One instant query, `GET {address}/api/v1/query?query=...`; the last series of the result counts. Credentials: `token`, or `username` and `password`.
-//! Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>; metrics notes, section 7.1.
+//! One instant query, `GET {address}/api/v1/query?query=...`; the last series of the result counts. Credentials:
+//! `token`, or `username` and `password`. Source: <https://prometheus.io/docs/prometheus/latest/querying/api/>; metrics
+//! notes, section 7.1.
 
 use super::{Query, Source};
 use crate::http::url::{Url, form_encoded, masked};
@@ -37,7 +38,8 @@ impl Source for Prometheus {
         let url = url.ok_or_else(|| format!("{} address {} is not a valid URL", provider.kind, masked(address)))?;
         let credentials = query.credentials.map(|secret| Credentials::read(&provider.kind, secret)).transpose()?;
         let headers = headers(&provider.headers, credentials.and_then(|credentials| credentials.header()));
-        // The client sends name and password of the URL by itself, but beside another Authorization and not instead of it.
+        // The client sends name and password of the URL by itself, but beside another Authorization and not instead of
+        // it.
         let authorized = headers.iter().any(|(name, _)| is_authorization(name));
         let query = format!("query={}", form_encoded(&one_line(query.text)));
         let mut request = Request::get(url.with(!authorized, &url.path_and("api/v1/query"), Some(&query)), TIMEOUT);
@@ -73,8 +75,7 @@ impl Source for Prometheus {
 
     fn is_online(&self, response: &Response) -> Result<(), String> {
         match self.sample(response) {
-            #[expect(clippy::float_cmp, reason = "the answer to 1 is 1")]
-            Ok(value) if value == 1.0 => Ok(()),
+            Ok(1.0) => Ok(()),
             Ok(_) => Err(format!("value is not 1 for query: {PROBE}")),
             Err(trouble) => Err(super::running_failed(&trouble)),
         }
@@ -134,7 +135,8 @@ impl<'a> Credentials<'a> {
 fn headers(own: &BTreeMap<String, Vec<String>>, authorization: Option<Secret>) -> Vec<(String, Secret)> {
     let wanted = |name: &str| {
         let by_client = CLIENT_HEADERS.iter().any(|header| name.eq_ignore_ascii_case(header));
-        !by_client && !(authorization.is_some() && is_authorization(name))
+        let replaced = authorization.is_some() && is_authorization(name);
+        !by_client && !replaced
     };
     let mut headers: Vec<_> = own
         .iter()
@@ -149,7 +151,8 @@ fn is_authorization(name: &str) -> bool {
     name.eq_ignore_ascii_case("authorization")
 }
 
-/// Each run of white space becomes one space, comments go (one would swallow the rest of the line that is left); texts in quotes stay as they are.
+/// Each run of white space becomes one space, comments go (one would swallow the rest of the line that is left); texts
+/// in quotes stay as they are.
 fn one_line(query: &str) -> String {
     let mut line = String::with_capacity(query.len());
     let mut characters = query.chars().peekable();
@@ -181,7 +184,8 @@ fn one_line(query: &str) -> String {
 
 /// A number as Prometheus writes it: also `NaN`, `+Inf` and `-Inf`.
 fn number(text: &str) -> Result<f64, MetricTrouble> {
-    let complaint = |why| MetricTrouble::Failed(format!("strconv.ParseFloat: parsing {}: {why}", crate::http::url::quoted(text)));
+    let complaint =
+        |why| MetricTrouble::Failed(format!("strconv.ParseFloat: parsing {}: {why}", crate::http::url::quoted(text)));
     let number: f64 = text.parse().map_err(|_| complaint("invalid syntax"))?;
     let named = text.contains(['i', 'I']);
     if number.is_infinite() && !named { Err(complaint("value out of range")) } else { Ok(number) }

@@ -1,7 +1,7 @@
 //! From the template of a query to its text.
 //!
-//! Queries are Go templates that call functions without arguments: the names of the Canary, the window, the metric's own variables. Source: metrics notes,
-//! section 2.
+//! Queries are Go templates that call functions without arguments: the names of the Canary, the window, the metric's
+//! own variables. Source: metrics notes, section 2.
 
 use api::{CanaryMetric, Rollout};
 use gotemplate::{Env, Template, Value};
@@ -15,7 +15,8 @@ pub(super) enum RenderError {
     Execute(gotemplate::ExecError),
 }
 
-/// Renders a query. `revision`: what stands for the route under Knative. `plain`: names are written with letters, digits and `_` only.
+/// Renders a query. `revision`: what stands for the route under Knative. `plain`: names are written with letters,
+/// digits and `_` only.
 pub(super) fn render(
     text: &str,
     rollout: &Rollout,
@@ -33,10 +34,7 @@ fn env(rollout: &Rollout, metric: &CanaryMetric, revision: Option<&str>, plain: 
     let own_service = rollout.service.name.as_deref().unwrap_or_default();
     let service = if own_service.is_empty() { target } else { own_service };
     let name = |name: &str| if plain { plain_name(name) } else { name.to_owned() };
-    let variables = match metric.template_variables.is_empty() {
-        true => Value::NilMap,
-        false => Value::Map(metric.template_variables.clone()),
-    };
+    let variables = Some(&metric.template_variables).filter(|variables| !variables.is_empty());
     Env::new()
         .with("name", name(&rollout.name))
         .with("namespace", name(&rollout.namespace))
@@ -45,11 +43,13 @@ fn env(rollout: &Rollout, metric: &CanaryMetric, revision: Option<&str>, plain: 
         .with("ingress", name(rollout.ingress.as_deref().unwrap_or(target)))
         .with("route", revision.or(rollout.route.as_deref()).unwrap_or(target))
         .with("interval", api::derived::metric_interval(metric))
-        .with("variables", variables)
+        .with("variables", variables.map_or(Value::NilMap, |variables| Value::Map(variables.clone())))
 }
 
 fn plain_name(name: &str) -> String {
-    name.chars().map(|character| if character.is_ascii_alphanumeric() || character == '_' { character } else { '_' }).collect()
+    name.chars()
+        .map(|character| if character.is_ascii_alphanumeric() || character == '_' { character } else { '_' })
+        .collect()
 }
 
 #[cfg(test)]
@@ -78,7 +78,8 @@ mod tests {
         assert_eq!(rendered(spec, ALL).unwrap(), "cart shop cart-api s i r 30s");
         assert_eq!(rendered(spec, "{{variables.direction}} {{ index variables \"my-key\" }}").unwrap(), "out v");
         let rollout = rollout(spec);
-        let revision = |revision| render("{{ route }}", &rollout, &rollout.analysis.metrics[0], Some(revision), false).unwrap();
+        let revision =
+            |revision| render("{{ route }}", &rollout, &rollout.analysis.metrics[0], Some(revision), false).unwrap();
         assert_eq!([revision("cart-00002"), revision("")], ["cart-00002", ""]);
     }
 
