@@ -2,8 +2,13 @@
 //!
 //! `main` only assembles. Nothing here knows what a Canary is; that is the runtime's business.
 
+pub mod clusters;
+#[cfg(test)]
+mod fake;
 pub mod flags;
 pub mod goflag;
 pub mod limit;
 pub mod logging;
 pub mod server;
+pub mod startup;
+pub mod version;

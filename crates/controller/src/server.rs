@@ -101,8 +101,7 @@ pub async fn serve(listener: TcpListener, pages: Pages, mut stop: Receiver<bool>
     let told = stop.clone();
     loop {
         tokio::select! {
-            // A sender that is gone is a stop as well.
-            _ = stop.wait_for(|stop| *stop) => break,
+            () = stopped(&mut stop) => break,
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
                     connections.spawn(connection(stream, pages.clone(), told.clone()));
@@ -123,6 +122,11 @@ pub async fn serve(listener: TcpListener, pages: Pages, mut stop: Receiver<bool>
     }
 }
 
+/// Waits for the stop. A sender that is gone is one as well.
+async fn stopped(stop: &mut Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 /// Serves one connection. Its lifetime is bounded: a peer that reads or writes slowly holds nothing for ever.
 async fn connection(stream: TcpStream, pages: Pages, mut stop: Receiver<bool>) {
     let service = service_fn(move |request: Request<Incoming>| {
@@ -135,7 +139,7 @@ async fn connection(stream: TcpStream, pages: Pages, mut stop: Receiver<bool>) {
     // How a connection ended interests only its peer.
     tokio::select! {
         _ = connection.as_mut() => return,
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = stopped(&mut stop) => {}
         () = tokio::time::sleep(LIFETIME) => {}
     }
     connection.as_mut().graceful_shutdown();
