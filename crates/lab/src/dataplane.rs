@@ -15,7 +15,7 @@ pub mod split;
 mod spread;
 pub mod traffic;
 
-pub use samples::{Sample, Samples};
+pub use samples::{Count, Sample, Samples};
 pub use spread::Spread;
 pub use traffic::{DataPlane, Load, Tally};
 

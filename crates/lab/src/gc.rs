@@ -7,7 +7,7 @@ use crate::defaults::crd;
 use crate::failure::Failure;
 use crate::lab::Inner;
 use crate::store::{Chore, Store, is_deleted, uid};
-use crate::verbs::{DeleteOptions, Desk, FOREGROUND, ORPHAN, Part, WriteOptions};
+use crate::verbs::{DeleteOptions, Desk, FOREGROUND, ORPHAN, Part, Record, WriteOptions};
 use jiff::Timestamp;
 use objects::paths;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl Collector<'_> {
         let mut desk = self.desk(table)?;
         let mut new = desk.resource.present(object).into_owned();
         change(&mut new);
-        desk.update(object, new, Part::Main).map(drop)
+        desk.update(object, new, Part::Main, Record::Changes).map(drop)
     }
 
     fn release(&mut self, table: &str, object: &Arc<Value>, finalizer: &str) -> Result<(), Failure> {

@@ -1,19 +1,30 @@
 //! Creating an object.
 
-use super::{Desk, metadata};
+use super::{Desk, Part, metadata};
 use crate::clock::stamp;
 use crate::failure::{Failure, FieldError};
+use crate::patch::apply;
+use crate::patch::types::Types;
 use objects::paths;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a client cannot set.
-const SERVER_ONLY: [&str; 7] =
-    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "selfLink"];
+const SERVER_ONLY: [&str; 8] =
+    ["managedFields", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "selfLink"];
 
 impl Desk<'_> {
     /// Creates an object in a namespace (empty for cluster-scoped kinds).
-    pub(crate) fn create(&mut self, namespace: &str, mut object: Value) -> Result<Arc<Value>, Failure> {
+    pub(crate) fn create(&mut self, namespace: &str, object: Value) -> Result<Arc<Value>, Failure> {
+        self.create_by(namespace, object, false)
+    }
+
+    /// Creates an object by server-side apply: its manager owns what it gave, not what was filled in.
+    pub(super) fn create_applied(&mut self, namespace: &str, config: Value) -> Result<Arc<Value>, Failure> {
+        self.create_by(namespace, config, true)
+    }
+
+    fn create_by(&mut self, namespace: &str, mut object: Value, applies: bool) -> Result<Arc<Value>, Failure> {
         self.check_kind(&object)?;
         self.place(namespace, &mut object)?;
         let name = self.name(&mut object)?;
@@ -22,6 +33,7 @@ impl Desk<'_> {
             return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
         }
         let api_version = self.resource.api_version();
+        let config = applies.then(|| object.clone());
         let fields = metadata(&mut object);
         for key in SERVER_ONLY {
             fields.shift_remove(key);
@@ -43,6 +55,8 @@ impl Desk<'_> {
         if counts {
             fields.insert("generation".to_owned(), json!(1));
         }
+        let manager = self.manager(applies, Part::Main);
+        apply::record_created(&mut object, config.as_ref(), &manager, Types(&Arc::clone(&self.resource)));
         Ok(self.put(object))
     }
 

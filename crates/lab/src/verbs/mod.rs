@@ -13,11 +13,13 @@ mod update;
 pub(crate) use delete::{DeleteOptions, FOREGROUND, ORPHAN};
 pub(crate) use patch::PatchKind;
 pub(crate) use read::{ListOptions, Page};
+pub(crate) use update::Record;
 
 use crate::clock::stamp;
 use crate::defaults::{self, labels};
 use crate::failure::{Failure, FieldError};
-use crate::resource::Resource;
+use crate::patch::apply::Manager;
+use crate::resource::{Origin, Resource};
 use crate::store::Store;
 use jiff::Timestamp;
 use objects::paths;
@@ -79,6 +81,18 @@ impl<'a> Desk<'a> {
         Self { store, resource, now, options, warnings: Vec::new() }
     }
 
+    /// Who writes, for the record.
+    fn manager(&self, applies: bool, part: Part) -> Manager {
+        let name = if self.options.manager.is_empty() { "unknown" } else { &self.options.manager };
+        Manager {
+            name: name.to_owned(),
+            applies,
+            api_version: self.resource.api_version(),
+            subresource: if part == Part::Status { "status" } else { "" },
+            time: stamp(self.now),
+        }
+    }
+
     /// The object with that name, as it is stored.
     fn present(&self, namespace: &str, name: &str) -> Result<Arc<Value>, Failure> {
         self.store.get(&self.resource.table, namespace, name).cloned().ok_or_else(|| self.resource.not_found(name))
@@ -116,7 +130,7 @@ impl<'a> Desk<'a> {
             Failure::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
         };
         let dropped = match &self.resource.origin {
-            crate::resource::Origin::BuiltIn(one) => {
+            Origin::BuiltIn(one) => {
                 defaults::quantities(&mut object, one.plural);
                 let mut typed = (one.decode)(object.clone()).map_err(|why| refuse(&self.resource, &why))?;
                 let dropped = missing_from(&object, &typed);
@@ -124,7 +138,7 @@ impl<'a> Desk<'a> {
                 object = typed;
                 dropped
             }
-            crate::resource::Origin::Custom(custom) => {
+            Origin::Custom(custom) => {
                 let metadata = object.get("metadata").cloned().unwrap_or_default();
                 let mut metadata = typed_metadata(metadata).map_err(|why| refuse(&self.resource, &why))?;
                 defaults::clean(&mut metadata);

@@ -1,8 +1,12 @@
 //! Patching an object, in any of the four ways.
 
+use super::update::Record;
 use super::{Desk, Part};
-use crate::failure::Failure;
-use crate::patch::{json, merge};
+use crate::defaults;
+use crate::failure::{Failure, FieldError};
+use crate::patch::types::Types;
+use crate::patch::{apply, json, merge, strategic};
+use objects::paths;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -27,6 +31,10 @@ const ACCEPTED: [&str; 5] = [
     "application/apply-patch+cbor",
 ];
 
+/// Custom kinds have no strategic merge.
+const ACCEPTED_BY_CUSTOM: [&str; 4] =
+    ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml", "application/apply-patch+cbor"];
+
 impl PatchKind {
     /// Reads a content type.
     pub(crate) fn of(content_type: &str) -> Result<Self, Failure> {
@@ -42,7 +50,7 @@ impl PatchKind {
     /// Changes a value that has no kind of its own, e.g. a `Scale`.
     pub(crate) fn apply_to_plain(self, target: &mut Value, patch: &Value) -> Result<(), Failure> {
         match self {
-            Self::Json => json::apply(target, patch).map_err(|why| Failure::bad_request(why.to_string())),
+            Self::Json => json::apply(target, patch).map_err(|why| refuse_json(&why)),
             Self::Merge | Self::Strategic | Self::Apply => {
                 merge::merge(target, patch);
                 Ok(())
@@ -54,29 +62,85 @@ impl PatchKind {
 impl Desk<'_> {
     /// Patches an object or its status. The answer is the stored object, and whether it was created.
     pub(crate) fn patch(&mut self, namespace: &str, name: &str, kind: PatchKind, patch: &Value, part: Part) -> Result<(Arc<Value>, bool), Failure> {
-        let stored = match self.present(namespace, name) {
-            Ok(stored) => stored,
-            Err(_) if kind == PatchKind::Apply => return self.create(namespace, patch.clone()).map(|object| (object, true)),
-            Err(failure) => return Err(failure),
-        };
-        let mut new = self.resource.present(&stored).into_owned();
-        match kind {
-            PatchKind::Json => json::apply(&mut new, patch).map_err(|why| self.refuse_json(&why))?,
-            PatchKind::Merge | PatchKind::Apply => merge::merge(&mut new, patch),
-            PatchKind::Strategic => merge::merge(&mut new, patch),
+        if kind == PatchKind::Strategic && self.resource.custom().is_some() {
+            return Err(Failure::unsupported_media_type(&ACCEPTED_BY_CUSTOM));
         }
-        Ok((self.update(&stored, new, part)?, false))
+        if kind == PatchKind::Apply {
+            return self.apply(namespace, name, patch, part);
+        }
+        let stored = self.present(namespace, name)?;
+        let resource = Arc::clone(&self.resource);
+        let mut new = resource.present(&stored).into_owned();
+        match kind {
+            PatchKind::Json => json::apply(&mut new, patch).map_err(|why| refuse_json(&why))?,
+            PatchKind::Strategic => {
+                strategic::merge(&mut new, patch, Types(&resource)).map_err(|why| Failure::bad_request(why.to_string()))?;
+            }
+            PatchKind::Merge | PatchKind::Apply => merge::merge(&mut new, patch),
+        }
+        Ok((self.update(&stored, new, part, Record::Changes)?, false))
     }
 
-    fn refuse_json(&self, why: &json::JsonPatchError) -> Failure {
-        match why {
-            json::JsonPatchError::Malformed(text) => Failure::bad_request(text.clone()),
-            json::JsonPatchError::Refused(text) => Failure {
-                code: 422,
-                reason: "Invalid",
-                message: format!("the server rejected our request due to an error in our request: {text}"),
-                details: None,
-            },
+    fn apply(&mut self, namespace: &str, name: &str, config: &Value, part: Part) -> Result<(Arc<Value>, bool), Failure> {
+        self.check_config(name, config)?;
+        let mut config = config.clone();
+        defaults::quantities(&mut config, &self.resource.plural);
+        if part == Part::Main && self.resource.status {
+            paths::set(&mut config, &["status"], Value::Null);
         }
+        let stored = match self.present(namespace, name) {
+            Ok(stored) => stored,
+            Err(failure) if part == Part::Status => return Err(failure),
+            Err(_) => return self.create_applied(namespace, config).map(|object| (object, true)),
+        };
+        if part == Part::Status {
+            let metadata = config.get("metadata").cloned().unwrap_or_default();
+            let only = serde_json::json!({"apiVersion": config.get("apiVersion"), "kind": config.get("kind"), "status": config.get("status")});
+            config = only;
+            // The version, if one is given, is a precondition also here.
+            let version = metadata.get("resourceVersion").cloned().unwrap_or_default();
+            paths::set(&mut config, &["metadata", "resourceVersion"], version);
+        }
+        let resource = Arc::clone(&self.resource);
+        let live = resource.present(&stored);
+        let manager = self.manager(true, part);
+        let applied = apply::apply(&live, &config, &manager, self.options.force, Types(&resource));
+        if !applied.conflicts.is_empty() {
+            return Err(Failure::apply_conflict(&applied.conflicts));
+        }
+        Ok((self.update(&stored, applied.object, part, Record::Applied)?, false))
+    }
+
+    fn check_config(&self, name: &str, config: &Value) -> Result<(), Failure> {
+        if self.options.manager.is_empty() {
+            let error = FieldError::required("fieldManager", "is required for apply patch");
+            return Err(Failure::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
+        }
+        self.check_kind(config)?;
+        for key in ["apiVersion", "kind"] {
+            if paths::text(config, &format!("/{key}")).is_empty() {
+                return Err(Failure::bad_request(format!("invalid object type: {}, Kind={}", paths::text(config, "/apiVersion"), paths::text(config, "/kind"))));
+            }
+        }
+        if !config.pointer("/metadata/managedFields").is_none_or(Value::is_null) {
+            return Err(Failure::bad_request("metadata.managedFields must be nil"));
+        }
+        let given = paths::text(config, "/metadata/name");
+        if !given.is_empty() && given != name {
+            return Err(Failure::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+        }
+        Ok(())
+    }
+}
+
+fn refuse_json(why: &json::JsonPatchError) -> Failure {
+    match why {
+        json::JsonPatchError::Malformed(text) => Failure::bad_request(text.clone()),
+        json::JsonPatchError::Refused(text) => Failure {
+            code: 422,
+            reason: "Invalid",
+            message: format!("the server rejected our request due to an error in our request: {text}"),
+            details: None,
+        },
     }
 }

@@ -1,6 +1,6 @@
 //! The `scale` subresource.
 
-use super::{Desk, Part};
+use super::{Desk, Part, Record};
 use crate::failure::Failure;
 use objects::paths;
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ impl Desk<'_> {
         if !version.is_empty() {
             paths::set(&mut new, &["metadata", "resourceVersion"], json!(version));
         }
-        self.update(&stored, new, Part::Main)?;
+        self.update(&stored, new, Part::Main, Record::Changes)?;
         self.scale(namespace, name)
     }
 }

@@ -2,10 +2,21 @@
 
 use super::{Desk, Part, metadata};
 use crate::failure::{Failure, FieldError};
+use crate::patch::apply;
+use crate::patch::types::Types;
 use crate::store::uid;
 use objects::paths;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+/// What is written into `managedFields`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Record {
+    /// The fields that differ from the present object.
+    Changes,
+    /// Nothing more: the new object has its record already.
+    Applied,
+}
 
 /// What an update cannot change.
 const KEPT: [&str; 6] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"];
@@ -24,22 +35,27 @@ impl Desk<'_> {
             let error = FieldError { value: "0".to_owned(), ..FieldError::invalid("metadata.resourceVersion", &Value::Null, "must be specified for an update") };
             return Err(self.resource.invalid(name, &[error]));
         }
-        self.update(&old, object, part)
+        self.update(&old, object, part, Record::Changes)
     }
 
     /// Writes the new state of a present object. `new` is in the version that was asked for.
-    pub(crate) fn update(&mut self, stored: &Arc<Value>, mut new: Value, part: Part) -> Result<Arc<Value>, Failure> {
+    pub(crate) fn update(&mut self, stored: &Arc<Value>, mut new: Value, part: Part, record: Record) -> Result<Arc<Value>, Failure> {
         let resource = Arc::clone(&self.resource);
         let old = resource.present(stored);
         let name = paths::text(&old, "/metadata/name");
         self.check_version(&old, &new, name)?;
         if part == Part::Status {
             let status = new.get("status").cloned().unwrap_or_default();
+            let managed = new.pointer("/metadata/managedFields").filter(|_| record == Record::Applied).cloned();
             new = Value::clone(&old);
             paths::set(&mut new, &["status"], status);
+            if let Some(managed) = managed {
+                paths::set(&mut new, &["metadata", "managedFields"], managed);
+            }
         } else if self.resource.status {
             paths::set(&mut new, &["status"], old.get("status").cloned().unwrap_or_default());
         }
+        let forgets = forgets_managers(&new);
         keep(&old, &mut new);
         let mut new = self.complete(new, Some(&old))?;
         self.check_finalizers(&old, &new, name)?;
@@ -49,6 +65,11 @@ impl Desk<'_> {
         }
         if new == *old {
             return Ok(Arc::clone(stored));
+        }
+        if forgets {
+            paths::set(&mut new, &["metadata", "managedFields"], Value::Null);
+        } else if record == Record::Changes {
+            apply::record(&old, &mut new, &self.manager(false, part), Types(&resource));
         }
         let deleting = !paths::text(&new, "/metadata/deletionTimestamp").is_empty();
         if deleting && paths::list(&new, "/metadata/finalizers").next().is_none() && !self.options.dry_run {
@@ -90,6 +111,12 @@ impl Desk<'_> {
         let keys = |object: &Value| object.as_object().map(|map| map.keys().filter(|key| counted(key)).cloned().collect::<Vec<_>>()).unwrap_or_default();
         keys(old).iter().chain(&keys(new)).any(|key| old.get(key) != new.get(key))
     }
+}
+
+/// Whether a client asks to forget who set what: a list without managers.
+fn forgets_managers(object: &Value) -> bool {
+    let managed = object.pointer("/metadata/managedFields").and_then(Value::as_array);
+    managed.is_some_and(|entries| entries.iter().all(|entry| entry.get("manager").is_none()))
 }
 
 /// Carries over what only the server writes.

@@ -1,0 +1,283 @@
+//! Sets of fields, as `managedFields` records who set what (`FieldsV1`).
+//!
+//! Source: <https://kubernetes.io/docs/reference/using-api/server-side-apply/#field-management>
+
+use super::types::{ListKind, Types};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// A set of paths, as a tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Fields {
+    /// Whether the place itself is in the set.
+    pub own: bool,
+    /// What is below it, by step: `f:key`, `k:{"key":"value"}` or `v:value`.
+    pub children: BTreeMap<String, Fields>,
+}
+
+impl Fields {
+    /// A set with one place in it.
+    fn leaf() -> Self {
+        Self { own: true, children: BTreeMap::new() }
+    }
+
+    /// All fields of a value.
+    pub(crate) fn of(value: &Value, types: Types<'_>) -> Self {
+        of_value(value, &mut Vec::new(), types)
+    }
+
+    /// Reads `fieldsV1`.
+    pub(crate) fn read(value: &Value) -> Self {
+        let map = value.as_object();
+        let own = map.is_none_or(|map| map.is_empty() || map.contains_key("."));
+        let children = map.into_iter().flatten().filter(|(key, _)| *key != ".").map(|(key, child)| (key.clone(), Self::read(child)));
+        Self { own, children: children.collect() }
+    }
+
+    /// Writes `fieldsV1`.
+    pub(crate) fn write(&self) -> Value {
+        let mut map = Map::new();
+        if self.own && !self.children.is_empty() {
+            map.insert(".".to_owned(), json!({}));
+        }
+        map.extend(self.children.iter().map(|(key, child)| (key.clone(), child.write())));
+        Value::Object(map)
+    }
+
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.own && self.children.values().all(Self::is_empty)
+    }
+
+    /// What is in either.
+    pub(crate) fn union(&mut self, other: &Self) {
+        self.own |= other.own;
+        for (key, child) in &other.children {
+            self.children.entry(key.clone()).or_default().union(child);
+        }
+    }
+
+    /// Takes out what is in the other.
+    pub(crate) fn subtract(&mut self, other: &Self) {
+        self.own &= !other.own;
+        for (key, child) in &other.children {
+            if let Some(mine) = self.children.get_mut(key) {
+                mine.subtract(child);
+            }
+        }
+        self.children.retain(|_, child| !child.is_empty());
+    }
+
+    /// What is in both.
+    pub(crate) fn intersection(&self, other: &Self) -> Self {
+        let children = self.children.iter().filter_map(|(key, child)| {
+            let both = child.intersection(other.children.get(key)?);
+            (!both.is_empty()).then(|| (key.clone(), both))
+        });
+        Self { own: self.own && other.own, children: children.collect() }
+    }
+
+    /// Adds the elements of lists above what is in the set: who owns a field of an element owns its being there.
+    pub(crate) fn with_elements(mut self) -> Self {
+        for (key, child) in &mut self.children {
+            *child = std::mem::take(child).with_elements();
+            child.own |= key.starts_with("k:");
+        }
+        self
+    }
+
+    /// Takes out everything below one of the top-level fields.
+    pub(crate) fn without(mut self, keys: &[&str]) -> Self {
+        self.children.retain(|key, _| !keys.contains(&key.trim_start_matches("f:")));
+        self
+    }
+
+    /// Takes out what is never recorded: type, name and what only the server writes.
+    pub(crate) fn stripped(self) -> Self {
+        const METADATA: [&str; 9] =
+            ["name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp"];
+        let mut fields = self.without(&["apiVersion", "kind"]);
+        if let Some(metadata) = fields.children.get_mut("f:metadata") {
+            metadata.children.retain(|key, _| !METADATA.contains(&key.trim_start_matches("f:")));
+        }
+        fields.children.retain(|_, child| !child.is_empty());
+        fields
+    }
+
+    /// The paths as conflicts name them, e.g. `.spec.template.spec.containers[name="a"].image`.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.collect_names("", &mut names);
+        names
+    }
+
+    fn collect_names(&self, path: &str, names: &mut Vec<String>) {
+        if self.own {
+            names.push(path.to_owned());
+        }
+        for (step, child) in &self.children {
+            child.collect_names(&format!("{path}{}", shown(step)), names);
+        }
+    }
+}
+
+fn shown(step: &str) -> String {
+    match step.split_once(':') {
+        Some(("f", key)) => format!(".{key}"),
+        Some(("k", keys)) => {
+            let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
+            format!("[{}]", keys.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(","))
+        }
+        Some((_, value)) => format!("[={value}]"),
+        None => step.to_owned(),
+    }
+}
+
+fn of_value(value: &Value, path: &mut Vec<String>, types: Types<'_>) -> Fields {
+    match value {
+        Value::Object(map) if !map.is_empty() && !types.is_atomic(path) => {
+            let mut fields = Fields::default();
+            for (key, child) in map {
+                path.push(key.clone());
+                fields.children.insert(format!("f:{key}"), of_value(child, path, types));
+                path.pop();
+            }
+            fields
+        }
+        Value::Array(list) if !list.is_empty() => match types.list(path) {
+            ListKind::Atomic => Fields::leaf(),
+            kind => {
+                let mut fields = Fields::default();
+                for item in list {
+                    let mut of = if kind == ListKind::Set { Fields::leaf() } else { of_value(item, path, types) };
+                    of.own = true;
+                    fields.children.insert(step(item, &kind), of);
+                }
+                fields
+            }
+        },
+        _ => Fields::leaf(),
+    }
+}
+
+/// The step to an element of a merged list.
+pub(crate) fn step(item: &Value, kind: &ListKind) -> String {
+    let ListKind::Map(keys) = kind else { return format!("v:{item}") };
+    let mut keys: Vec<_> = keys.iter().map(|(key, absent)| (key.as_str(), item.get(key).unwrap_or(absent))).filter(|(_, value)| !value.is_null()).collect();
+    keys.sort_unstable_by_key(|(key, _)| *key);
+    let keys: Map<String, Value> = keys.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
+    format!("k:{}", Value::Object(keys))
+}
+
+/// The fields that differ between two values: those that are new or changed, and those that are gone.
+pub(crate) fn difference(old: &Value, new: &Value, types: Types<'_>) -> (Fields, Fields) {
+    let (mut changed, mut gone) = (Fields::default(), Fields::default());
+    compare(old, new, &mut Vec::new(), types, &mut changed, &mut gone);
+    (changed, gone)
+}
+
+fn compare(old: &Value, new: &Value, path: &mut Vec<String>, types: Types<'_>, changed: &mut Fields, gone: &mut Fields) {
+    if old == new {
+        return;
+    }
+    let pairs = match (old, new) {
+        (Value::Object(old), Value::Object(new)) if !types.is_atomic(path) && !old.is_empty() && !new.is_empty() => {
+            let mut pairs: Vec<(String, Option<String>, Option<&Value>, Option<&Value>)> = Vec::new();
+            for (key, value) in old {
+                pairs.push((format!("f:{key}"), Some(key.clone()), Some(value), new.get(key)));
+            }
+            for (key, value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
+                pairs.push((format!("f:{key}"), Some(key.clone()), None, Some(value)));
+            }
+            pairs
+        }
+        (Value::Array(old), Value::Array(new)) if types.list(path) != ListKind::Atomic && !old.is_empty() && !new.is_empty() => {
+            let kind = types.list(path);
+            let find = |list: &'_ [Value], wanted: &str| list.iter().position(|item| step(item, &kind) == wanted);
+            let mut pairs = Vec::new();
+            for item in old {
+                let step = step(item, &kind);
+                let other = find(new, &step).and_then(|at| new.get(at));
+                pairs.push((step, None, Some(item), other));
+            }
+            for item in new {
+                let step = step(item, &kind);
+                if find(old, &step).is_none() {
+                    pairs.push((step, None, None, Some(item)));
+                }
+            }
+            pairs
+        }
+        _ => {
+            add_whole(changed, new, path, types);
+            let mut lost = of_value(old, path, types);
+            lost.subtract(&of_value(new, path, types));
+            gone.union(&lost);
+            return;
+        }
+    };
+    for (step, key, old, new) in pairs {
+        path.extend(key.clone());
+        match (old, new) {
+            (Some(old), Some(new)) => {
+                let (mut more, mut less) = (Fields::default(), Fields::default());
+                compare(old, new, path, types, &mut more, &mut less);
+                add(changed, &step, more);
+                add(gone, &step, less);
+            }
+            (Some(old), None) => add(gone, &step, element(old, path, types, &step)),
+            (None, Some(new)) => add(changed, &step, element(new, path, types, &step)),
+            (None, None) => {}
+        }
+        if key.is_some() {
+            path.pop();
+        }
+    }
+}
+
+fn element(value: &Value, path: &mut Vec<String>, types: Types<'_>, step: &str) -> Fields {
+    let mut fields = if step.starts_with("v:") { Fields::leaf() } else { of_value(value, path, types) };
+    fields.own |= !step.starts_with("f:");
+    fields
+}
+
+fn add_whole(changed: &mut Fields, new: &Value, path: &mut Vec<String>, types: Types<'_>) {
+    changed.union(&of_value(new, path, types));
+}
+
+fn add(to: &mut Fields, step: &str, fields: Fields) {
+    if !fields.is_empty() {
+        to.children.entry(step.to_owned()).or_default().union(&fields);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resource::Registry;
+
+    fn deployment(image: &str, replicas: u64) -> Value {
+        json!({"spec": {"replicas": replicas, "selector": {"matchLabels": {"a": "b"}},
+            "template": {"spec": {"containers": [{"name": "c", "image": image, "args": ["x"]}]}}}})
+    }
+
+    #[test]
+    fn sets_are_written_as_the_server_writes_them_and_read_back() {
+        let registry = Registry::default().by_name("deploy").unwrap();
+        let fields = Fields::of(&deployment("i", 1), Types(&registry));
+        let wanted = json!({"f:spec": {"f:replicas": {}, "f:selector": {}, "f:template": {"f:spec": {"f:containers": {
+            "k:{\"name\":\"c\"}": {".": {}, "f:args": {}, "f:image": {}, "f:name": {}}}}}}});
+        assert_eq!(fields.write(), wanted);
+        assert_eq!(Fields::read(&wanted), fields);
+    }
+
+    #[test]
+    fn differences_are_single_fields() {
+        let registry = Registry::default().by_name("deploy").unwrap();
+        let mut old = deployment("i", 1);
+        old["spec"]["paused"] = json!(true);
+        let (changed, gone) = difference(&old, &deployment("j", 2), Types(&registry));
+        assert_eq!(changed.names(), [".spec.replicas", ".spec.template.spec.containers[name=\"c\"].image"]);
+        assert_eq!(gone.names(), [".spec.paused"]);
+    }
+}
