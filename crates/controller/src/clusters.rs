@@ -112,10 +112,12 @@ mod tests {
 
     async fn connected(kubeconfig: &str, mesh: &str, master: &str) -> Result<bool, ConnectError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let mut options = Options::default();
-        options.kubeconfig = kubeconfig.to_owned();
-        options.kubeconfig_service_mesh = mesh.to_owned();
-        options.master = master.to_owned();
+        let options = Options {
+            kubeconfig: kubeconfig.to_owned(),
+            kubeconfig_service_mesh: mesh.to_owned(),
+            master: master.to_owned(),
+            ..Options::default()
+        };
         connect(&options).await.map(|(_, own_routes)| own_routes)
     }
 
@@ -151,8 +153,7 @@ mod tests {
             stream.write_all(answer.as_bytes()).await.unwrap();
             String::from_utf8_lossy(&buffer[..length]).to_lowercase()
         });
-        let mut options = Options::default();
-        options.kubeconfig = file.path().to_owned();
+        let options = Options { kubeconfig: file.path().to_owned(), ..Options::default() };
         let (clusters, _) = connect(&options).await.unwrap();
         assert_eq!(clusters.main.version().await, Ok("v1.36.0".to_owned()));
         let request = server.await.unwrap();

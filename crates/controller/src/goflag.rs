@@ -5,6 +5,7 @@
 //! Source: operations notes, section 1.1; <https://pkg.go.dev/flag>.
 
 use api::GoDuration;
+use std::fmt::Write as _;
 
 /// One flag: its name, what it fills, and what the usage text says about it.
 pub struct Flag<Options> {
@@ -170,7 +171,8 @@ pub fn usage<Options: Default>(program: &str, flags: &[Flag<Options>]) -> String
         let (kind, default) = flag.describe(&mut defaults);
         let space = if kind.is_empty() { "" } else { " " };
         let default = default.map(|default| format!(" (default {default})")).unwrap_or_default();
-        text.push_str(&format!("  -{}{space}{kind}\n    \t{}{default}\n", flag.name, flag.help));
+        // Writing to a String does not fail.
+        let _ = write!(text, "  -{}{space}{kind}\n    \t{}{default}\n", flag.name, flag.help);
     }
     text
 }

@@ -52,7 +52,10 @@ fn start(options: Options, ignored: &[String]) -> ExitCode {
         std::process::exit(2);
     }));
     if !known {
-        warn!("Unknown log level {:?}: info is meant; known are debug, info, warn, error, fatal, panic", options.log_level);
+        warn!(
+            "Unknown log level {:?}: info is meant; known are debug, info, warn, error, fatal, panic",
+            options.log_level
+        );
     }
     if !ignored.is_empty() {
         warn!("Arguments after the first that is no flag are ignored: {}", ignored.join(" "));

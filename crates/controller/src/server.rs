@@ -116,9 +116,10 @@ pub async fn serve(listener: TcpListener, pages: Pages, mut stop: Receiver<bool>
     }
     drop(listener);
     let ended = tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
-    match ended {
-        Ok(()) => info!("HTTP server stopped"),
-        Err(_) => error!("HTTP server graceful shutdown failed context deadline exceeded"),
+    if ended.is_ok() {
+        info!("HTTP server stopped");
+    } else {
+        error!("HTTP server graceful shutdown failed context deadline exceeded");
     }
 }
 

@@ -223,9 +223,7 @@ mod tests {
     use crate::fake::{Answers, Api};
 
     fn options() -> Options {
-        let mut options = Options::default();
-        options.metrics_server = "http://127.0.0.1:1".to_owned();
-        options
+        Options { metrics_server: "http://127.0.0.1:1".to_owned(), ..Options::default() }
     }
 
     async fn start(api: &Api) -> Result<(), Fatal> {

@@ -22,6 +22,9 @@ use tracing::{debug, info, warn};
 /// Name of the Lease.
 pub const NAME: &str = "flagger-leader-election";
 
+/// Shortest pause between attempts at renewing.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(500);
+
 /// Where the Lease is kept.
 #[async_trait]
 pub trait Leases: Send + Sync + Debug {
@@ -90,7 +93,11 @@ pub struct Timing {
 
 impl Default for Timing {
     fn default() -> Self {
-        Self { duration: Duration::from_secs(60), renew_deadline: Duration::from_secs(15), retry: Duration::from_secs(5) }
+        Self {
+            duration: Duration::from_secs(60),
+            renew_deadline: Duration::from_secs(15),
+            retry: Duration::from_secs(5),
+        }
     }
 }
 
@@ -205,7 +212,9 @@ impl Candidate {
     /// Renews until that fails for too long, or until somebody else holds the Lease.
     async fn renew(&mut self, mut renewed: Instant) {
         loop {
-            tokio::time::sleep(self.timing.retry.min(self.deadline(renewed) - Instant::now())).await;
+            // The nearer the deadline, the more often, so that the last attempt is not made when it is too late.
+            let left = self.deadline(renewed) - Instant::now();
+            tokio::time::sleep(self.timing.retry.min((left / 2).max(SHORTEST_PAUSE))).await;
             let began = Instant::now();
             match tokio::time::timeout_at(self.deadline(renewed), self.attempt()).await {
                 Ok(Attempt::Held) => renewed = began,
@@ -480,7 +489,7 @@ mod tests {
         assert_eq!(api.spec("leaseDurationSeconds"), 1);
         after(12).await;
         assert!(b.works());
-        assert_eq!((api.holder().as_str(), api.spec("leaseTransitions")), ("b", json!(2 - 1)));
+        assert_eq!((api.holder().as_str(), api.spec("leaseTransitions")), ("b", json!(1)));
     }
 
     #[tokio::test(start_paused = true)]

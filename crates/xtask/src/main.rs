@@ -2,6 +2,8 @@
 //!
 //! A command writes files that follow from the code; with `--check` it writes nothing and fails where they differ.
 
+mod rbac;
+
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -17,7 +19,10 @@ struct Generated {
 type Command = fn() -> Result<Vec<Generated>>;
 
 /// Alphabetical.
-const COMMANDS: &[(&str, &str, Command)] = &[("crds", "deploy/crds.yaml from the wire types", crds)];
+const COMMANDS: &[(&str, &str, Command)] = &[
+    ("crds", "deploy/crds.yaml from the wire types", crds),
+    ("rbac", "deploy/rbac.yaml from the lists of the providers", rbac::rbac),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
