@@ -1,1 +1,31 @@
-fn main() {}
+//! The binary `kubectl-flagger`: what people run by hand. As `kubectl flagger` it is a plugin of kubectl.
+//!
+//! Only reads the command line and picks the command; each command is a module. Exit codes: 0 done, 1 not as it should be, 2 wrong usage, 3 could not start.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod demo;
+
+/// Progressive delivery by hand: see it work, look at it, check it before it runs.
+#[derive(Debug, Parser)]
+#[command(name = "kubectl-flagger", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs a whole story on this machine, without a cluster: a good release is promoted, a bad one is rolled back, real requests all the while.
+    ///
+    /// Everything happens in this process and on loopback, on ports that the system picks. Takes about forty seconds.
+    /// Exit codes: 0 the story went as it should; 1 it did not, and the last lines say how; 3 it could not start.
+    Demo(demo::Options),
+}
+
+fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Demo(options) => demo::main(&options),
+    }
+}
