@@ -119,8 +119,8 @@ pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End
         script.route(Routes::to_primary());
         return Ok(settle(script));
     }
-    let since = script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|_| script.seen.abilities.shifts);
-    if let Some(due) = since.map(|since| script.later(since.min(now))).filter(|due| *due > now) {
+    let since = script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|since| script.seen.abilities.shifts && *since <= now);
+    if let Some(due) = since.map(|since| script.later(since)).filter(|due| *due > now) {
         script.refresh_conditions();
         return Ok(script.done(Reason::Interval, Some(due)));
     }

@@ -106,8 +106,8 @@ fn catch_up(script: &mut Script<'_>, live: &Routes) -> Option<Box<End>> {
 fn due(script: &Script<'_>, live: &Routes) -> Option<Timestamp> {
     let status = &script.seen.status;
     let stored = status.last_transition_time.filter(|_| started(script, live) || status.failed_checks > 0);
-    // A clock that was set back must not stop a rollout.
-    script.seen.memory.asked.or(stored).map(|last| script.later(last.min(script.seen.now)))
+    // A clock that was set back must not stop a rollout: what lies ahead says nothing.
+    script.seen.memory.asked.or(stored).filter(|last| *last <= script.seen.now).map(|last| script.later(last))
 }
 
 /// Whether the canary has had requests.

@@ -20,8 +20,8 @@ const LOOKS: usize = 80;
 
 /// What is wrong with a workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// Not ready, and will be.
+pub(crate) enum Fault {
+    /// Not ready, and will be; some pods still serve.
     Passing,
     /// Not ready for good; some pods still serve.
     Lasting,
@@ -31,70 +31,68 @@ pub enum Fault {
 
 /// A workload.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Workload {
-    pub revision: String,
-    pub up: bool,
+pub(crate) struct Workload {
+    pub(crate) revision: String,
+    pub(crate) up: bool,
     /// Since when it runs this revision.
-    pub since: Timestamp,
+    pub(crate) since: Timestamp,
     /// Pods of the revision before serve until those of this one are ready.
-    pub old_pods: bool,
-    pub fault: Option<Fault>,
+    pub(crate) old_pods: bool,
+    pub(crate) fault: Option<Fault>,
 }
 
 /// Everything there is.
 #[derive(Debug, Clone)]
-pub struct World {
-    pub now: Timestamp,
-    pub canary: Canary,
-    pub settings: Arc<Settings>,
-    pub object: CanaryObject,
-    pub status: CanaryStatus,
-    pub target: Option<Workload>,
-    pub primary: Option<Workload>,
-    pub configs: BTreeMap<String, String>,
-    pub primary_configs: BTreeMap<String, String>,
-    pub routes: Option<Routes>,
-    pub routes_trouble: Option<String>,
-    pub abilities: Abilities,
-    pub services: bool,
-    pub apex_on_primary: bool,
-    pub scaler_paused: bool,
-    pub primary_scaler: bool,
+pub(crate) struct World {
+    pub(crate) now: Timestamp,
+    pub(crate) canary: Canary,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) object: CanaryObject,
+    pub(crate) status: CanaryStatus,
+    pub(crate) target: Option<Workload>,
+    pub(crate) primary: Option<Workload>,
+    pub(crate) configs: BTreeMap<String, String>,
+    pub(crate) primary_configs: BTreeMap<String, String>,
+    pub(crate) routes: Option<Routes>,
+    pub(crate) routes_trouble: Option<String>,
+    pub(crate) abilities: Abilities,
+    pub(crate) services: bool,
+    pub(crate) apex_on_primary: bool,
+    pub(crate) scaler_paused: bool,
+    pub(crate) primary_scaler: bool,
     /// Seconds until pods are ready.
-    pub startup: i64,
+    pub(crate) startup: i64,
     /// Seconds until a revision that never becomes ready is given up.
-    pub deadline: i64,
+    pub(crate) deadline: i64,
     /// Revisions that never become ready.
-    pub bad: BTreeSet<String>,
-    /// Answers of hooks by name; those that are not here say yes.
-    pub hooks: BTreeMap<String, Result<(), String>>,
+    pub(crate) bad: BTreeSet<String>,
+    /// Answers of hooks by name; those that are not here have nothing against it.
+    pub(crate) hooks: BTreeMap<String, Result<(), String>>,
     /// Values of metrics by name; those that are not here have 100.
-    pub metrics: BTreeMap<String, Result<f64, MetricTrouble>>,
-    pub providers: Result<(), String>,
-    pub memory: rollout::Memory,
+    pub(crate) metrics: BTreeMap<String, Result<f64, MetricTrouble>>,
+    pub(crate) providers: Result<(), String>,
+    pub(crate) memory: rollout::Memory,
     /// So many actions succeed before one fails.
-    pub fail_after: Option<usize>,
+    pub(crate) fail_after: Option<usize>,
     /// Between a decision and its actions the target becomes this.
-    pub race: Option<String>,
-    /// Every decision on the way is printed on a violation.
-    pub story: Vec<String>,
-    pub counted: Vec<Outcome>,
-    pub alerts: Vec<(Severity, String)>,
-    pub decisions: usize,
-    /// Revisions that the primary may run: promoted at the initialisation, or confirmed since.
-    pub last_plan: Option<Plan>,
+    pub(crate) race: Option<String>,
+    pub(crate) story: Vec<String>,
+    pub(crate) counted: Vec<Outcome>,
+    pub(crate) alerts: Vec<(Severity, String)>,
+    pub(crate) decisions: usize,
+    pub(crate) last_plan: Option<Plan>,
 }
 
 /// Why an action did not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Failure {
+pub(crate) enum Failure {
     Changed,
     Text(String),
 }
 
 /// What follows a look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub(crate) enum Turn {
     Again,
     Until(Option<Timestamp>),
     Pause,
@@ -102,12 +100,12 @@ pub enum Turn {
 
 impl World {
     /// A Canary `cart.shop` of a Deployment with this analysis; nothing has happened yet.
-    pub fn new(analysis: Value) -> Self {
+    pub(crate) fn new(analysis: Value) -> Self {
         Self::with(json!({"analysis": analysis}))
     }
 
     /// The same with any further part of the spec.
-    pub fn with(extra: Value) -> Self {
+    pub(crate) fn with(extra: Value) -> Self {
         let mut spec = json!({
             "provider": "istio",
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"},
@@ -157,28 +155,28 @@ impl World {
     }
 
     /// The same after its initialisation, with an empty story.
-    pub fn initialized(analysis: Value) -> Self {
+    pub(crate) fn initialized(analysis: Value) -> Self {
         Self::new(analysis).initialize()
     }
 
-    pub fn initialize(mut self) -> Self {
+    pub(crate) fn initialize(mut self) -> Self {
         self.run_until(Phase::Initialized);
         self.forget_story();
         self
     }
 
-    pub fn forget_story(&mut self) {
+    pub(crate) fn forget_story(&mut self) {
         self.story.clear();
         self.alerts.clear();
         self.counted.clear();
     }
 
-    pub fn rollout(&self) -> Rollout {
+    pub(crate) fn rollout(&self) -> Rollout {
         Rollout::resolve(&self.canary, &self.settings)
     }
 
     /// The user deploys a revision.
-    pub fn deploy(&mut self, revision: &str) {
+    pub(crate) fn deploy(&mut self, revision: &str) {
         let now = self.now;
         if let Some(target) = &mut self.target {
             // A broken workload has no pods that could go on serving.
@@ -189,31 +187,31 @@ impl World {
         }
     }
 
-    pub fn hook(&mut self, name: &str, answer: Result<(), &str>) {
+    pub(crate) fn hook(&mut self, name: &str, answer: Result<(), &str>) {
         self.hooks.insert(name.to_owned(), answer.map_err(str::to_owned));
     }
 
-    pub fn metric(&mut self, name: &str, value: f64) {
+    pub(crate) fn metric(&mut self, name: &str, value: f64) {
         self.metrics.insert(name.to_owned(), Ok(value));
     }
 
-    pub fn primary_fault(&mut self, fault: Option<Fault>) {
+    pub(crate) fn primary_fault(&mut self, fault: Option<Fault>) {
         if let Some(primary) = &mut self.primary {
             primary.fault = fault;
         }
     }
 
-    pub fn target_fault(&mut self, fault: Option<Fault>) {
+    pub(crate) fn target_fault(&mut self, fault: Option<Fault>) {
         if let Some(target) = &mut self.target {
             target.fault = fault;
         }
     }
 
-    pub fn weight(&self) -> i64 {
+    pub(crate) fn weight(&self) -> i64 {
         self.routes.as_ref().map_or(0, |routes| routes.canary.percent())
     }
 
-    pub fn canary_up(&self) -> bool {
+    pub(crate) fn canary_up(&self) -> bool {
         self.target.as_ref().is_some_and(|target| target.up)
     }
 
@@ -241,12 +239,12 @@ impl World {
     }
 
     /// Whether requests that go there are answered.
-    pub fn serves(&self, side: &Workload) -> bool {
-        side.up && side.fault != Some(Fault::Dead) && (self.readiness(side).is_ok() || side.old_pods)
+    pub(crate) fn serves(&self, side: &Workload) -> bool {
+        side.up && side.fault != Some(Fault::Dead) && (side.fault.is_some() || side.old_pods || self.readiness(side).is_ok())
     }
 
     /// One look.
-    pub fn observe(&self, answers: &Answers) -> Observation {
+    pub(crate) fn observe(&self, answers: &Answers) -> Observation {
         let named = |side: &Workload, name: &str| {
             let prefix = if name == "cart" { "canary deployment " } else { "" };
             self.readiness(side).map_err(|trouble| Trouble {
@@ -287,7 +285,7 @@ impl World {
     }
 
     /// Carries out an action. `Ok(true)`: something was written.
-    pub fn apply(&mut self, action: &Action) -> Result<bool, Failure> {
+    pub(crate) fn apply(&mut self, action: &Action) -> Result<bool, Failure> {
         let writes = !matches!(action, Action::Emit(_) | Action::Alert(_) | Action::Count(_) | Action::Log(_));
         if writes && let Some(left) = self.fail_after.as_mut() {
             if *left == 0 {
@@ -400,7 +398,8 @@ impl World {
             Question::Hook { index, payload } => {
                 let hook = &rollout.analysis.webhooks[*index];
                 self.story.push(format!("hook {} ({})", hook.name, payload.phase));
-                Answer::Hook(self.hooks.get(&hook.name).cloned().unwrap_or(Ok(())))
+                let calm = if hook.kind == api::HookType::Rollback { Err("closed".to_owned()) } else { Ok(()) };
+                Answer::Hook(self.hooks.get(&hook.name).cloned().unwrap_or(calm))
             }
             Question::Metric { index, .. } => {
                 let name = &rollout.analysis.metrics[*index].name;
@@ -411,7 +410,7 @@ impl World {
     }
 
     /// Decides, and checks the decision.
-    pub fn decide(&mut self, answers: &Answers) -> (Observation, Decision) {
+    pub(crate) fn decide(&mut self, answers: &Answers) -> (Observation, Decision) {
         let (rollout, seen) = (self.rollout(), self.observe(answers));
         let decision = decide(&rollout, &seen);
         self.decisions += 1;
@@ -421,12 +420,12 @@ impl World {
     }
 
     /// The case as a file of `tests/replay`.
-    pub fn replay(&self, seen: &Observation, decision: &Decision) -> String {
+    pub(crate) fn replay(&self, seen: &Observation, decision: &Decision) -> String {
         serde_json::to_string_pretty(&json!({"canary": self.canary, "observation": seen, "decision": decision})).unwrap()
     }
 
     /// One turn of the shell.
-    pub fn turn(&mut self, answers: &mut Answers) -> Turn {
+    pub(crate) fn turn(&mut self, answers: &mut Answers) -> Turn {
         let (seen, decision) = self.decide(answers);
         let mut wrote = false;
         for action in &decision.upkeep {
@@ -481,7 +480,7 @@ impl World {
     }
 
     /// Takes turns until there is nothing to do now; the moment of the next look.
-    pub fn settle(&mut self) -> Option<Timestamp> {
+    pub(crate) fn settle(&mut self) -> Option<Timestamp> {
         let mut answers = Answers::default();
         for _ in 0..LOOKS {
             match self.turn(&mut answers) {
@@ -508,9 +507,8 @@ impl World {
             .min()
     }
 
-    /// Settles, then goes on to the next wake or change. `false`: nothing will ever happen again.
-    pub fn step(&mut self) -> bool {
-        let wake = self.settle();
+    /// Time goes on to the next wake or change. `false`: nothing will ever happen again.
+    pub(crate) fn advance(&mut self, wake: Option<Timestamp>) -> bool {
         let next = [wake, self.next_change()].into_iter().flatten().min();
         if let Some(next) = next {
             self.now = next.max(self.now);
@@ -519,42 +517,42 @@ impl World {
     }
 
     /// Goes on until the phase is reached and settled. Panics where it never is.
-    pub fn run_until(&mut self, phase: Phase) {
+    pub(crate) fn run_until(&mut self, phase: Phase) {
         for _ in 0..400 {
             let wake = self.settle();
             if self.status.phase == phase {
                 return;
             }
-            let next = [wake, self.next_change()].into_iter().flatten().min();
-            let Some(next) = next else { break };
-            self.now = next.max(self.now);
+            if !self.advance(wake) {
+                break;
+            }
         }
         panic!("phase {} instead of {phase}:\n{}", self.status.phase, self.story.join("\n"));
     }
 
     /// Goes on until the rollout rests. Panics where it never does.
-    pub fn rest(&mut self) {
+    pub(crate) fn rest(&mut self) {
         for _ in 0..600 {
             let wake = self.settle();
             if wake.is_none() && matches!(self.status.phase, Phase::Initialized | Phase::Succeeded | Phase::Failed) {
                 return;
             }
-            let next = [wake, self.next_change()].into_iter().flatten().min();
-            let Some(next) = next else { break };
-            self.now = next.max(self.now);
+            if !self.advance(wake) {
+                break;
+            }
         }
         panic!("no rest in phase {}:\n{}", self.status.phase, self.story.join("\n"));
     }
 
     /// One round of analysis: settles now, then at the next look that an interval brings.
-    pub fn interval(&mut self) {
+    pub(crate) fn interval(&mut self) {
         self.settle();
         self.now += SignedDuration::from_secs(self.rollout().interval.as_secs());
         self.settle();
     }
 
     /// So many seconds pass, with all looks in between.
-    pub fn pass(&mut self, seconds: i64) {
+    pub(crate) fn pass(&mut self, seconds: i64) {
         let end = self.now + SignedDuration::from_secs(seconds);
         loop {
             let wake = self.settle();
@@ -571,17 +569,17 @@ impl World {
     }
 
     /// The process dies: what it remembered is lost.
-    pub fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.memory = rollout::Memory::default();
     }
 
     /// The events so far.
-    pub fn events(&self) -> Vec<&str> {
+    pub(crate) fn events(&self) -> Vec<&str> {
         self.story.iter().filter(|line| line.starts_with('[')).map(String::as_str).collect()
     }
 
     /// Events and hooks with repeated waiting for readiness left out: what does not depend on how long pods take.
-    pub fn trace(&self) -> String {
+    pub(crate) fn trace(&self) -> String {
         let lines = self.story.iter().filter(|line| !line.contains("not ready: waiting"));
         lines.cloned().collect::<Vec<_>>().join("\n")
     }
