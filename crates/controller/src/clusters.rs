@@ -3,6 +3,7 @@
 //! In-cluster, or by a kubeconfig that is named; `$KUBECONFIG` and `~/.kube/config` are never consulted. Each connection has its own request limit.
 //! Source: operations notes, sections 1.2 and 2.2.
 
+use crate::deadline::Deadline;
 use crate::flags::{Options, VERSION};
 use crate::limit::limit;
 use http::header::{HeaderValue, USER_AGENT};
@@ -12,6 +13,10 @@ use kube::{Client, Config};
 use runtime::Clusters;
 use runtime::cluster::{Cluster, chain};
 use tracing::warn;
+
+/// What is said when nothing tells where the API server is.
+const NO_CONFIGURATION: &str =
+    "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable";
 
 /// Why there is no connection, with the text for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -62,17 +67,15 @@ async fn configuration(kubeconfig: &str, master: &str) -> Result<Config, String>
     }
     warn!("Neither --kubeconfig nor --master was specified.  Using the inClusterConfig.  This might not work.");
     Config::incluster_env().map_err(|error| {
-        format!(
-            "invalid configuration: no configuration has been provided, try setting KUBERNETES_MASTER environment variable ({})",
-            chain(&error)
-        )
+        warn!("There is no service account to use: {}", chain(&error));
+        NO_CONFIGURATION.to_owned()
     })
 }
 
 fn client(mut config: Config, options: &Options) -> Result<Client, String> {
     let agent = HeaderValue::from_str(&format!("flagger/{VERSION}")).map_err(|error| chain(&error))?;
     config.headers.push((USER_AGENT, agent));
-    let builder = ClientBuilder::try_from(config).map_err(|error| chain(&error))?;
+    let builder = ClientBuilder::try_from(config).map_err(|error| chain(&error))?.with_layer(&Deadline);
     Ok(match limit(options.kubeconfig_qps, options.kubeconfig_burst) {
         Some(limit) => builder.with_layer(&limit).build(),
         None => builder.build(),

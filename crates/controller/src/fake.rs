@@ -51,7 +51,9 @@ impl Api {
             while let Ok((stream, _)) = listener.accept().await {
                 let state = Arc::clone(&shared);
                 let service = service_fn(move |request| answer(Arc::clone(&state), answers, request));
-                tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                tokio::spawn(
+                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                );
             }
         });
         Self { url, state }
@@ -74,7 +76,11 @@ impl Api {
     }
 }
 
-async fn answer(state: Arc<State>, answers: Answers, request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn answer(
+    state: Arc<State>,
+    answers: Answers,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.to_string();
     state.requests.lock().unwrap().push(path.clone());
@@ -86,7 +92,9 @@ async fn answer(state: Arc<State>, answers: Answers, request: Request<Incoming>)
     let (status, value) = match path.as_str() {
         "/version" => (StatusCode::OK, version(answers.version)),
         path if path.contains("/leases") => lease(&state, &parts.method, &body),
-        path if path.contains("/apis/flagger.app/") && !path.contains(answers.missing) => (StatusCode::OK, empty_list()),
+        path if path.contains("/apis/flagger.app/") && !path.contains(answers.missing) => {
+            (StatusCode::OK, empty_list())
+        }
         _ => return Ok(reply(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())),
     };
     Ok(reply(status, value.to_string()))

@@ -3,6 +3,7 @@
 //! `main` only assembles. Nothing here knows what a Canary is; that is the runtime's business.
 
 pub mod clusters;
+pub mod deadline;
 #[cfg(test)]
 mod fake;
 pub mod flags;

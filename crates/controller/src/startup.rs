@@ -258,14 +258,19 @@ mod tests {
         let mut options = options();
         options.namespace = "shop".to_owned();
         assert_eq!(prepare_at(&api, options).await, Ok(()));
-        let elsewhere: Vec<_> =
-            api.requests().into_iter().filter(|path| path.contains("flagger.app") && !path.contains("/namespaces/shop/")).collect();
+        let elsewhere: Vec<_> = api
+            .requests()
+            .into_iter()
+            .filter(|path| path.contains("flagger.app") && !path.contains("/namespaces/shop/"))
+            .collect();
         assert_eq!(elsewhere, Vec::<String>::new());
     }
 
     #[tokio::test]
     async fn a_missing_crd_is_fatal_and_named() {
-        for (plural, kind) in [("canaries", "Canary"), ("metrictemplates", "MetricTemplate"), ("alertproviders", "AlertProvider")] {
+        for (plural, kind) in
+            [("canaries", "Canary"), ("metrictemplates", "MetricTemplate"), ("alertproviders", "AlertProvider")]
+        {
             let api = Api::start(Answers { missing: plural, ..Answers::default() }).await;
             let Fatal(text) = start(&api).await.unwrap_err();
             let server = format!("the server could not find the requested resource (list {plural}.flagger.app)");

@@ -50,7 +50,8 @@ fn read(text: &str) -> Option<([u64; 3], Option<String>)> {
 
 /// Identifiers of letters, digits and hyphens, separated by dots.
 fn is_suffix(text: &str) -> bool {
-    text.split('.').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
+    text.split('.')
+        .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
 /// The order of pre-releases: numbers by value and before words, words by text, a longer one after its beginning.
@@ -81,8 +82,17 @@ mod tests {
     #[test]
     fn versions_from_1_11_to_2_are_accepted_with_any_suffix() {
         for text in [
-            "v1.11.0", "1.11", "v1.36.1", "v1.34.2+k3s1", "v1.33.1-gke.1200", "v1.29.0-eks-a5565ad", "v1.11.0-alpha.1",
-            "v1.11.0-beta.0", "v1.11.0-rc.1", "v1.12.0-alpha.0", "v1.30.0-rc.1+abc",
+            "v1.11.0",
+            "1.11",
+            "v1.36.1",
+            "v1.34.2+k3s1",
+            "v1.33.1-gke.1200",
+            "v1.29.0-eks-a5565ad",
+            "v1.11.0-alpha.1",
+            "v1.11.0-beta.0",
+            "v1.11.0-rc.1",
+            "v1.12.0-alpha.0",
+            "v1.30.0-rc.1+abc",
         ] {
             assert_eq!(check(text), Ok(()), "{text}");
         }
