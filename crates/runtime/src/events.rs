@@ -39,6 +39,8 @@ pub(crate) struct Correlator {
     similar: HashMap<&'static str, Similar>,
     written: HashMap<(&'static str, String), Written>,
     budgets: HashMap<&'static str, Budget>,
+    /// The number in the name of the newest event: two that are made at one moment must not have the same name.
+    newest: i128,
 }
 
 #[derive(Debug)]
@@ -76,7 +78,8 @@ impl Correlator {
             return Some(EventWrite::Count(EVENT.object(&key.namespace, &written.name), patch));
         }
         self.make_room();
-        let name = format!("{}.{:x}", key.name, now.as_nanosecond());
+        self.newest = now.as_nanosecond().max(self.newest.saturating_add(1));
+        let name = format!("{}.{:x}", key.name, self.newest);
         self.written.insert(id, Written { name: name.clone(), count: 1, first: now, last: now });
         Some(create(key, object, kind, &shown, &name, 1, now, now))
     }
@@ -183,6 +186,16 @@ mod tests {
         // Another type has a count of its own, and ten quiet minutes begin anew.
         assert!(matches!(correlator.observe(&key, &object, "Warning", "w", at(5)), Some(EventWrite::Create(_, body)) if body["message"] == "w"));
         assert!(matches!(correlator.observe(&key, &object, "Normal", "late", at(700)), Some(EventWrite::Create(_, body)) if body["message"] == "late"));
+    }
+
+    #[test]
+    fn events_of_one_moment_have_names_of_their_own() {
+        let (mut correlator, key) = (Correlator::default(), Key::new("test", "podinfo"));
+        let mut name = |message| match correlator.observe(&key, &json!({}), "Normal", message, at(7)) {
+            Some(EventWrite::Create(event, _)) => event.name,
+            other => panic!("{other:?}"),
+        };
+        assert_ne!(name("one"), name("another"));
     }
 
     #[test]

@@ -87,3 +87,10 @@ pub fn with_hook(mut analysis: Value, kind: &str, name: &str) -> Value {
     hooks.as_array_mut().unwrap().push(json!({"name": name, "type": kind, "url": format!("http://hooks/{name}")}));
     analysis
 }
+
+/// An autoscaler of that Deployment: 2 to 4 pods at 99 % CPU.
+pub fn hpa(name: &str) -> Value {
+    json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": name}, "minReplicas": 2, "maxReplicas": 4,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 99}}}]}})
+}
