@@ -16,6 +16,8 @@ mod stage;
 mod story;
 mod verdict;
 
+/// The command line cannot be followed; the number that clap uses.
+const WRONG_USAGE: u8 = 2;
 /// The story went otherwise.
 const WRONG: u8 = 1;
 /// The story could not begin.
@@ -27,7 +29,7 @@ pub(crate) struct Options {
     /// Requests per second that users send.
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u32).range(5..=500))]
     rate: u32,
-    /// Weights of the canary, step by step, in percent. Every further step takes ten seconds more in the first act.
+    /// Weights of the canary, step by step, in percent. Every further one takes ten seconds more; the bad release gets no further than the first.
     #[arg(long, value_delimiter = ',', default_value = "30", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     steps: Vec<u8>,
     /// No colours, also on a terminal. The environment variable `NO_COLOR` does the same.
@@ -38,12 +40,26 @@ pub(crate) struct Options {
     verbose: bool,
 }
 
+impl Options {
+    /// What clap cannot check.
+    fn check(&self) -> Result<(), &'static str> {
+        if !self.steps.is_sorted_by(|one, next| one < next) {
+            return Err("the weights of --steps must ascend, e.g. --steps 20,50");
+        }
+        // More of the bad release than that, and the users are no longer served as the demo promises.
+        if self.steps.first().is_none_or(|first| *first > 50) {
+            return Err("the first weight of --steps must be 50 at most");
+        }
+        Ok(())
+    }
+}
+
 /// Runs the demo.
 pub(crate) fn main(options: &Options) -> ExitCode {
     let mut screen = Screen::new(options.no_color);
-    if !options.steps.is_sorted_by(|one, next| one < next) {
-        screen.failure("the weights of --steps must ascend, e.g. --steps 20,50");
-        return ExitCode::from(2);
+    if let Err(why) = options.check() {
+        Screen::failure(why);
+        return ExitCode::from(WRONG_USAGE);
     }
     if options.verbose {
         stage::log_to_stderr();
@@ -51,7 +67,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            screen.failure(&format!("cannot start threads: {error}"));
+            Screen::failure(&format!("cannot start threads: {error}"));
             return ExitCode::from(NOT_STARTED);
         }
     };
@@ -62,7 +78,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
         Ending::AsItShould => ExitCode::SUCCESS,
         Ending::Otherwise => ExitCode::from(WRONG),
         Ending::NotStarted(why) => {
-            screen.failure(&format!("the demo could not start: {why}"));
+            Screen::failure(&format!("the demo could not start: {why}"));
             screen.say("It needs nothing but free ports on 127.0.0.1. Run it again with --verbose to see the controller's log.");
             ExitCode::from(NOT_STARTED)
         }

@@ -1,9 +1,10 @@
 //! The demo as a user runs it: the binary, its output, its exit code, its time.
 
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
-fn demo(arguments: &[&str]) -> Output {
+fn demo(arguments: &[&str]) -> std::io::Result<Output> {
     // Proxies of the environment must not matter: all of it is on loopback.
     Command::new(env!("CARGO_BIN_EXE_kubectl-flagger"))
         .arg("demo")
@@ -11,13 +12,12 @@ fn demo(arguments: &[&str]) -> Output {
         .env("HTTP_PROXY", "http://127.0.0.1:9")
         .env("http_proxy", "http://127.0.0.1:9")
         .output()
-        .unwrap()
 }
 
 #[test]
 fn a_good_release_is_promoted_and_a_bad_one_rolled_back_within_a_minute() {
     let start = Instant::now();
-    let output = demo(&[]);
+    let output = demo(&[]).unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
     assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
@@ -44,8 +44,8 @@ fn a_good_release_is_promoted_and_a_bad_one_rolled_back_within_a_minute() {
 
 #[test]
 fn wrong_usage_is_told_at_once() {
-    for arguments in [["--steps", "50,20"], ["--steps", "0"], ["--rate", "0"]] {
-        let output = demo(&arguments);
+    for arguments in [["--steps", "50,20"], ["--steps", "60"], ["--steps", "0"], ["--rate", "0"]] {
+        let output = demo(&arguments).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");
     }

@@ -66,7 +66,7 @@ impl Screen {
     }
 
     /// A line on stderr.
-    pub(super) fn failure(&mut self, text: &str) {
+    pub(super) fn failure(text: &str) {
         let _ = writeln!(std::io::stderr(), "error: {text}");
     }
 

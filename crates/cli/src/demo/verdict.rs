@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(broken(|evidence| evidence.rolled_back.1 = BAD.image()), [1]);
         assert_eq!(broken(|evidence| evidence.weight = Some(30)), [2]);
         assert_eq!(broken(|evidence| evidence.tally.by_side.retain(|(_, version), _| version != BAD.tag)), [3]);
-        assert_eq!(broken(|evidence| drop(evidence.tally.troubles.insert("no healthy upstream".to_owned(), 1))), [4]);
+        assert_eq!(broken(|evidence| evidence.tally.troubles = [("no healthy upstream".to_owned(), 1)].into()), [4]);
         assert_eq!(broken(|evidence| evidence.tally.all.failed = 51), [5]);
     }
 }
