@@ -8,7 +8,7 @@ use crate::plan::{Action, Decision, Event, Next, Plan};
 use crate::question::{Answer, Check, Payload, Question};
 use crate::routes::Routes;
 use crate::strategy;
-use api::{CanaryStatus, HookType, Phase, Rollout, Strategy, derived};
+use api::{CanaryStatus, HookType, Phase, Rollout, Strategy};
 
 /// A promise that a decision breaks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -129,7 +129,9 @@ impl<'a> Checker<'a> {
     fn route(&mut self, want: &Routes) {
         let (from, to) = (self.routes.canary, want.canary);
         let (canary, primary) = (self.seen.canary_serves(), self.seen.primary_serves());
-        if self.seen.abilities.shifts {
+        // Initialising without analysis does not wait for the primary, as documented.
+        let hasty = self.rollout.skip_analysis && matches!(self.seen.status.phase, Phase::Unset | Phase::Initializing);
+        if self.seen.abilities.shifts && !hasty {
             if to > from && !canary {
                 self.broken.push(Violation::TrafficToDeadCanary { from: from.percent(), to: to.percent() });
             }
@@ -174,7 +176,7 @@ impl<'a> Checker<'a> {
     fn unfinished(&self) -> Option<String> {
         let (strategy, iterations) = strategy::effective(self.rollout, &self.seen.abilities);
         let (done, needed) = match strategy {
-            Strategy::Weighted => (live(self.seen).canary.percent(), derived::max_weight(&self.rollout.analysis)),
+            Strategy::Weighted => (live(self.seen).canary.percent(), strategy::max_weight(self.rollout)),
             Strategy::AbTesting | Strategy::BlueGreen => (self.seen.status.iterations, iterations),
         };
         (done < needed).then(|| format!("at step {done} of {needed}"))

@@ -79,8 +79,10 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
     let (rollout, seen) = (script.rollout, script.seen);
     let analysed = !rollout.skip_analysis;
     script.upkeep.push(Action::EnsureServices);
+    // Routes may be there already: those of a Canary that was deleted and made again.
+    let live = seen.routes.as_ref().map_or_else(|_| Routes::to_primary(), Clone::clone);
     if seen.abilities.routes_first {
-        script.upkeep.push(Action::Route(Routes::to_primary()));
+        script.upkeep.push(Action::Route(Routes { affinity: None, ..live.clone() }));
     }
     if analysed && seen.memory.asked.is_none_or(|asked| script.later(asked) <= seen.now) {
         script.memory.asked = Some(seen.now);
@@ -110,6 +112,9 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
         script.act(Action::PauseScaler);
     }
     script.act(Action::EnsureApex);
+    if !live.canary.is_zero() {
+        script.route(Routes::to_primary());
+    }
     script.act(Action::Log(format!("Scaling down {} {}", rollout.target.kind, rollout.full_target())));
     script.act(Action::ScaleDown);
     script.route(Routes::to_primary());

@@ -121,7 +121,6 @@ pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End
     }
     let since = script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|since| script.seen.abilities.shifts && *since <= now);
     if let Some(due) = since.map(|since| script.later(since)).filter(|due| *due > now) {
-        script.refresh_conditions();
         return Ok(script.done(Reason::Interval, Some(due)));
     }
     rest(script);

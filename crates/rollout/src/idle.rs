@@ -28,7 +28,6 @@ fn rest(script: &mut Script<'_>) -> Box<End> {
     if script.seen.status.phase == Phase::Failed {
         status::current(script.seen, &mut script.status);
     }
-    script.refresh_conditions();
     script.done(Reason::Idle, None)
 }
 

@@ -37,7 +37,6 @@ pub(crate) fn decide(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
         return Ok(end);
     }
     if let Some(due) = due(script, live).filter(|due| *due > script.seen.now) {
-        script.refresh_conditions();
         return Ok(script.done(Reason::Interval, Some(due)));
     }
     rollback_hooks(script)?;

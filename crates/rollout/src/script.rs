@@ -153,9 +153,12 @@ impl<'a> Script<'a> {
         then.checked_add(self.interval()).unwrap_or(self.seen.now)
     }
 
-    /// The end of a decision that made progress.
+    /// The end of a decision that made progress, or has nothing in its way: what was is taken out of the conditions.
     pub(crate) fn done(&mut self, why: Reason, wake: Option<Timestamp>) -> Box<End> {
         self.memory.told = None;
+        if !self.actions.iter().any(|action| matches!(action, Action::Record(_))) {
+            self.refresh_conditions();
+        }
         self.end(why, wake)
     }
 

@@ -44,7 +44,7 @@ fn weighted(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     if !live.mirrored && script.seen.status.phase != Phase::WaitingPromotion {
         confirm_traffic_increase(script)?;
     }
-    if weight >= derived::max_weight(&rollout.analysis) {
+    if weight >= max_weight(rollout) {
         confirm_promotion(script, 0)?;
         return promote(script);
     }
@@ -63,6 +63,12 @@ fn weighted(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     script.record();
     script.normal(format!("Advance {} canary weight {percent}", rollout.full_name()));
     Ok(stepped(script))
+}
+
+/// The weight at which the revision is promoted. One above 100 would never be reached, and the rollout never end; one below 1 (of a list of steps) would be
+/// reached before anything was checked.
+pub(crate) fn max_weight(rollout: &Rollout) -> i64 {
+    derived::max_weight(&rollout.analysis).clamp(1, derived::TOTAL_WEIGHT)
 }
 
 /// The list of steps leads nowhere: checks go on, as they always did, and it is said once per revision.

@@ -187,6 +187,21 @@ fn l_10_steps_may_overshoot_the_maximum() {
 }
 
 #[test]
+fn a_maximum_above_100_is_reached_at_100() {
+    let mut world = progressing(steps(50, 130));
+    world.run_until(Phase::Succeeded);
+    assert_eq!(weights(&world), ["50/50", "0/100", "100/0"]);
+}
+
+#[test]
+fn a_list_that_ends_at_zero_promotes_nothing_unchecked() {
+    let mut world = progressing(with_hook(analysis(json!({"stepWeights": [10, 0]})), "load", "rollout"));
+    world.hook("load", Err("no"));
+    world.rest();
+    assert_eq!((world.status.phase, world.primary.as_ref().unwrap().revision.as_str()), (Phase::Failed, "v1"));
+}
+
+#[test]
 fn l_11_lists_of_steps() {
     for (list, max, expected) in [
         (json!([1, 2, 10, 80]), 0, vec!["99/1", "98/2", "90/10", "20/80", "100/0"]),
@@ -1052,6 +1067,6 @@ fn a_clock_that_was_set_back_does_not_stop_a_rollout() {
     let mut world = at_weight(steps(10, 30), 10);
     world.status.last_transition_time = Some(world.now + jiff::SignedDuration::from_hours(5));
     world.restart();
-    world.pass(11);
+    world.settle();
     assert_eq!(world.weight(), 20);
 }
