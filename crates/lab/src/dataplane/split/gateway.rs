@@ -60,15 +60,17 @@ fn response_headers(filter: &Value) -> Vec<(String, String)> {
 fn rank(rule: &Value, asked: &Asked) -> Option<Rank> {
     let mut matches = list(rule, "/matches").peekable();
     if matches.peek().is_none() {
-        return Some(Rank::default());
+        return Some(rank_of(&Value::Null));
     }
     matches.filter(|one| is_met(one, asked)).map(rank_of).max()
 }
 
+/// A path that is not there counts as the prefix `/`, which the API server adds.
 fn rank_of(one: &Value) -> Rank {
     let count = |key: &str| one.get(key).and_then(Value::as_array).map_or(0, Vec::len);
     let exact = text(one, "/path/type") == "Exact";
-    (exact, text(one, "/path/value").len(), one.get("method").is_some(), count("headers"), count("queryParams"))
+    let path = text(one, "/path/value").len().max(1);
+    (exact, path, one.get("method").is_some(), count("headers"), count("queryParams"))
 }
 
 fn is_met(one: &Value, asked: &Asked) -> bool {

@@ -151,6 +151,16 @@ fn the_most_specific_rule_of_an_httproute_wins() {
 }
 
 #[test]
+fn a_match_without_path_is_as_specific_as_the_root() {
+    let objects = http_route(
+        "[{matches: [{headers: [{name: X-User, value: insider}]}], backendRefs: [{name: shop-canary}]},
+          {matches: [{path: {type: PathPrefix, value: /}}], backendRefs: [{name: shop-primary}]}]",
+    );
+    assert_eq!(service(&objects, &get("/").with("x-user", "insider")), "shop-canary");
+    assert_eq!(service(&objects, &get("/")), "shop-primary");
+}
+
+#[test]
 fn an_httproute_mirrors_and_hands_out_cookies() {
     let objects = http_route(
         "[{filters: [{type: RequestMirror, requestMirror: {backendRef: {name: shop-canary}}}],
