@@ -21,8 +21,8 @@ pub enum Violation {
         /// After.
         to: i64,
     },
-    /// The share of a primary without ready pods goes up, while the canary could serve.
-    #[error("the primary gets {to}% of the traffic instead of {from}%, and cannot serve; the canary can")]
+    /// The share of a primary without ready pods goes up, while the canary has pods that may.
+    #[error("the primary gets {to}% of the traffic instead of {from}%, and cannot serve; the canary may")]
     TrafficToDeadPrimary {
         /// Before.
         from: i64,
@@ -125,17 +125,18 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The share of a side that cannot serve never goes up, unless the other one cannot either.
+    /// The share of a side that cannot serve never goes up, unless the other one certainly cannot either.
     fn route(&mut self, want: &Routes) {
         let (from, to) = (self.routes.canary, want.canary);
         let (canary, primary) = (self.seen.canary_serves(), self.seen.primary_serves());
         // Initialising without analysis does not wait for the primary, as documented.
         let hasty = self.rollout.skip_analysis && matches!(self.seen.status.phase, Phase::Unset | Phase::Initializing);
         if self.seen.abilities.shifts && !hasty {
-            if to > from && !canary {
+            if to > from && !canary && primary {
                 self.broken.push(Violation::TrafficToDeadCanary { from: from.percent(), to: to.percent() });
             }
-            if to < from && canary && !primary {
+            let pods = self.seen.target.as_ref().is_ok_and(|target| !target.scaled_down);
+            if to < from && pods && !primary {
                 self.broken.push(Violation::TrafficToDeadPrimary { from: from.rest().percent(), to: to.rest().percent() });
             }
         }

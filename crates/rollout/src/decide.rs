@@ -201,12 +201,15 @@ fn implied(rollout: &Rollout, seen: &Observation) -> Routes {
     let running = matches!(status.phase, Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting);
     let canary = match strategy {
         _ if matches!(status.phase, Phase::Failed | Phase::Waiting) => status.canary_weight,
+        // Waiting for the promotion the status says 0, while the canary keeps what it had.
+        Strategy::Weighted if status.phase == Phase::WaitingPromotion => strategy::max_weight(rollout),
         Strategy::Weighted if running => status.canary_weight,
-        Strategy::AbTesting if running && status.iterations > 0 => 100,
+        Strategy::AbTesting if running && (status.iterations > 0 || status.phase == Phase::WaitingPromotion) => 100,
         Strategy::BlueGreen if running && status.iterations > iterations => 100,
         _ => 0,
     };
-    let ready = seen.canary_serves();
+    // What cannot be read may still be there: traffic is taken from the canary only where the primary can serve it.
+    let ready = seen.canary_serves() || !seen.primary_serves();
     let mirrored = strategy == Strategy::BlueGreen
         && rollout.analysis.mirror
         && seen.abilities.mirrors

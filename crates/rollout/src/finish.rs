@@ -169,10 +169,12 @@ pub(crate) fn copied(script: &mut Script<'_>) -> String {
     applied.clone().unwrap_or_default()
 }
 
-/// The canary has traffic and can serve it, and the primary cannot: giving up the canary would leave nobody.
+/// The canary has traffic (as far as one can see) and pods, and the primary has none that serve: giving up the canary could leave nobody. Whether the canary is ready does not
+/// matter: some of its pods may well serve, and the primary's certainly do not.
 pub(crate) fn would_go_dark(seen: &Observation) -> bool {
-    let has_traffic = seen.routes.as_ref().is_ok_and(|live| !live.canary.is_zero());
-    has_traffic && seen.canary_serves() && !seen.primary_serves()
+    let has_traffic = seen.routes.as_ref().map_or(true, |live| !live.canary.is_zero());
+    let has_pods = seen.target.as_ref().is_ok_and(|target| !target.scaled_down);
+    has_traffic && has_pods && !seen.primary_serves()
 }
 
 /// The canary is given up: traffic to the primary, target to zero.

@@ -239,7 +239,7 @@ fn ends_well(world: &mut World) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_it_ends_well(spec in spec(), abilities in abilities(), turns in prop::collection::vec((0_i64..45, turn()), 0..14)) {

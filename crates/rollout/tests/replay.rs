@@ -1,0 +1,83 @@
+//! Decisions that are kept as files: what was observed, and what is to be decided then.
+//!
+//! Each file of `tests/replay` is `{"canary", "observation", "decision"}`, the form in which a violated invariant is printed and in which an observation
+//! of a real run can be stored. The files of moments that this test plays itself are written anew with `RECORD_REPLAYS=1`.
+
+mod world;
+
+use api::{Canary, Phase, Rollout, Settings};
+use rollout::{Answers, Decision, Observation, check, decide};
+use serde::Deserialize;
+use serde_json::json;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use world::{Fault, World};
+
+#[derive(Deserialize)]
+struct Case {
+    canary: Canary,
+    observation: Observation,
+    decision: Decision,
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/replay")
+}
+
+#[test]
+fn every_stored_observation_is_decided_as_it_was() {
+    let files: Vec<_> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 4, "{files:?}");
+    for file in files {
+        let case: Case = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let rollout = Rollout::resolve(&case.canary, &Arc::new(Settings::default()));
+        let decision = decide(&rollout, &case.observation);
+        let shown = file.display();
+        assert_eq!(check::check(&rollout, &case.observation, &decision), [], "{shown}");
+        assert_eq!(serde_json::to_value(&decision).unwrap(), serde_json::to_value(&case.decision).unwrap(), "{shown}");
+    }
+}
+
+/// Moments at which a wrong decision would be an outage, or a revision that nobody judged.
+fn moments() -> Vec<(&'static str, World)> {
+    let staged = json!({"interval": "10s", "threshold": 2, "stepWeight": 50, "stepWeightPromotion": 50});
+    let run = |phase: Phase| {
+        let mut world = World::initialized(staged.clone());
+        world.deploy("v2");
+        world.run_until(phase);
+        world
+    };
+    let mut interrupted = run(Phase::Progressing);
+    interrupted.pass(5);
+    interrupted.routes = Some(rollout::Routes::to_primary());
+    interrupted.target.as_mut().unwrap().up = false;
+    let mut broken = run(Phase::Promoting);
+    broken.primary_fault(Some(Fault::Dead));
+    let mut fix = run(Phase::Promoting);
+    fix.primary_fault(Some(Fault::Dead));
+    fix.settle();
+    fix.deploy("v3");
+    let mut edited = run(Phase::Finalising);
+    edited.routes = Some(rollout::Routes::weighted(rollout::Weight::FULL));
+    vec![
+        ("a-rollback-was-interrupted", interrupted),
+        ("the-primary-breaks-while-promoted", broken),
+        ("a-fix-for-a-failed-promotion", fix),
+        ("routes-edited-before-scaling-down", edited),
+    ]
+}
+
+#[test]
+fn the_stored_moments_are_those_that_happen() {
+    for (name, mut world) in moments() {
+        let (seen, decision) = world.decide(&Answers::default());
+        let file = folder().join(format!("{name}.json"));
+        let now = world.replay(&seen, &decision) + "\n";
+        if std::env::var_os("RECORD_REPLAYS").is_some() {
+            fs::write(&file, now).unwrap();
+        } else {
+            assert_eq!(now, fs::read_to_string(&file).unwrap_or_default(), "{name}");
+        }
+    }
+}
