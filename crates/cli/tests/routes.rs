@@ -36,7 +36,7 @@ impl Objects for World {
 
 impl World {
     /// A Canary `shop` with this analysis, and what its user had before.
-    fn new(provider: &str, analysis: Value) -> Option<Self> {
+    fn new(provider: &str, analysis: &Value) -> Option<Self> {
         let canary: Canary = serde_json::from_value(json!({
             "metadata": {"name": "shop", "namespace": "demo", "uid": "1"},
             "spec": {
@@ -93,9 +93,7 @@ fn get() -> Asked {
 }
 
 fn worlds(analysis: &Value) -> impl Iterator<Item = World> {
-    PROVIDERS
-        .into_iter()
-        .map(move |provider| World::new(provider, analysis.clone()).unwrap_or_else(|| panic!("{provider}")))
+    PROVIDERS.into_iter().map(move |provider| World::new(provider, analysis).unwrap_or_else(|| panic!("{provider}")))
 }
 
 #[test]

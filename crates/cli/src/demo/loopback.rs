@@ -58,3 +58,28 @@ async fn exchange(request: Request) -> Result<Response, SendError> {
     connection.abort();
     Ok(Response { status, retry_after: None, body: body.to_bytes().to_vec(), truncated: false })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use providers::http::Secret;
+    use std::time::Duration;
+
+    #[tokio::test]
+    async fn nothing_leaves_this_machine() {
+        for url in ["http://192.0.2.1:80/", "http://example.com/", "https://[2001:db8::1]:443/x"] {
+            let request = Request {
+                method: Method::Get,
+                url: Secret::new(url),
+                headers: Vec::new(),
+                body: None,
+                timeout: Duration::from_secs(5),
+                insecure: false,
+                proxy: None,
+                max_redirects: 0,
+            };
+            let error = Loopback.send(request).await.unwrap_err();
+            assert!(error.message.ends_with("is not on this machine") && !error.retriable, "{url}: {error}");
+        }
+    }
+}

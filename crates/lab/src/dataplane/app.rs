@@ -2,6 +2,7 @@
 //!
 //! Environment variables of any container: `ERROR_PERCENT` (0 to 100, of the requests that are answered with 500) and `DELAY_MS` (milliseconds that an
 //! answer takes longer). Without them it answers 200 at once. The version that it tells is the tag of the first container's image.
+//! A change of the template shows at once, not pod by pod.
 
 use super::backends::{Backend, WORKLOADS};
 use super::http::{self, Answer};
@@ -92,9 +93,10 @@ impl Apps {
             turns: Mutex::default(),
         });
         let task = tokio::spawn(http::serve(listener, move |request| Arc::clone(&app).answer(request))).abort_handle();
-        // Two first requests at the same time start two servers; the later one stays.
-        self.servers.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Server { address, task });
-        Ok(address)
+        let server = Server { address, task };
+        // Of two first requests at the same time the earlier one has its server already: it stays, as requests may be under way there.
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(servers.entry(key).or_insert(server).address)
     }
 }
 
