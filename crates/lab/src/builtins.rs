@@ -130,6 +130,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         returns_deleted: true,
         default: defaults::pod::pod,
+        validate: defaults::pod::validate,
         ..plain("", "v1", "Pod", "pods", &["po"], typed::<api::core::v1::Pod>)
     },
     BuiltIn {

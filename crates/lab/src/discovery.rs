@@ -113,7 +113,10 @@ fn reviews(group: &str, version: &str) -> Vec<Value> {
 }
 
 /// The answer to an access review: everything is allowed.
-pub(crate) fn review(mut body: Value) -> Value {
-    objects::paths::set(&mut body, &["status"], json!({"allowed": true, "reason": "the lab allows everything"}));
+pub(crate) fn review(plural: &str, mut body: Value) -> Value {
+    let kind = if plural == "subjectaccessreviews" { "SubjectAccessReview" } else { "SelfSubjectAccessReview" };
+    objects::paths::set(&mut body, &["apiVersion"], json!(format!("{REVIEWS}/v1")));
+    objects::paths::set(&mut body, &["kind"], json!(kind));
+    objects::paths::set(&mut body, &["status"], json!({"allowed": true}));
     body
 }

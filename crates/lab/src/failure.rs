@@ -112,16 +112,30 @@ impl Failure {
 
     /// 406: none of the accepted media types is spoken here.
     pub fn not_acceptable() -> Self {
-        Self::new(
-            406,
-            "NotAcceptable",
-            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf, application/cbor",
-        )
+        let text = "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, application/vnd.kubernetes.protobuf, \
+            application/json;stream=watch, application/vnd.kubernetes.protobuf;stream=watch";
+        let mut failure = Self::new(406, "NotAcceptable", text);
+        failure.details = Some(json!({}));
+        failure
     }
 
     /// 410: the version is older than the history that is kept.
     pub fn expired(message: impl Into<String>) -> Self {
         Self::new(410, "Expired", message)
+    }
+
+    /// 415: a patch of a kind that does not exist.
+    pub fn unknown_patch() -> Self {
+        let mut failure = Self::new(415, "UnsupportedMediaType", "415: Unsupported Media Type");
+        failure.details = Some(json!({}));
+        failure
+    }
+
+    /// 422: a JSON patch that does not fit the object. The server does not say where.
+    pub fn rejected() -> Self {
+        let mut failure = Self::new(422, "Invalid", "the server rejected our request due to an error in our request");
+        failure.details = Some(json!({}));
+        failure
     }
 
     /// 415: the body is in a format that is not understood; `accepted` lists the ones that are.
@@ -140,9 +154,16 @@ impl Failure {
         Self::new(503, "ServiceUnavailable", message)
     }
 
-    /// 504: it took too long.
-    pub fn timeout(message: impl Into<String>) -> Self {
-        Self::new(504, "Timeout", message)
+    /// 504: the version is one that does not exist yet.
+    pub fn too_large_version(wanted: u64, current: u64) -> Self {
+        let mut failure = Self::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"));
+        failure.details = Some(json!({"causes": [{"message": "Too large resource version", "reason": "ResourceVersionTooLarge"}], "retryAfterSeconds": 1}));
+        failure
+    }
+
+    /// 500 without a reason: what the server says when a check of its own fails early.
+    pub fn unknown(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
     }
 
     /// The `Status` object.
@@ -269,10 +290,10 @@ impl FieldError {
     }
 }
 
-/// `field: body`; an error of the whole object has no field.
+/// `field: body`.
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.field.is_empty() { write!(f, "<nil>: {}", self.body()) } else { write!(f, "{}: {}", self.field, self.body()) }
+        write!(f, "{}: {}", self.field, self.body())
     }
 }
 

@@ -141,7 +141,10 @@ impl Lab {
     /// Creates an object, or changes the present one by server-side apply as the manager `lab`, with force.
     pub fn apply(&self, object: &Value) -> Result<Arc<Value>, Failure> {
         let name = paths::text(object, "/metadata/name");
-        self.with(object, |desk, namespace| Ok(desk.patch(namespace, name, PatchKind::Apply, object, Part::Main)?.0))
+        self.with(object, |desk, namespace| {
+            desk.options.force = true;
+            Ok(desk.patch(namespace, name, PatchKind::Apply, object, Part::Main)?.0)
+        })
     }
 
     /// Applies all objects of a YAML text, in order. Missing namespaces are created.
@@ -190,7 +193,7 @@ impl Lab {
     }
 
     fn desk<'s>(&self, store: &'s mut Store, resource: Arc<Resource>) -> Desk<'s> {
-        Desk::new(store, resource, self.inner.clock.now(), WriteOptions { manager: "lab".to_owned(), force: true, ..WriteOptions::default() })
+        Desk::new(store, resource, self.inner.clock.now(), WriteOptions { manager: "lab".to_owned(), named_manager: true, ..WriteOptions::default() })
     }
 
     /// The `resourceVersion` of the last write.

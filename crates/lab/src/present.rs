@@ -39,7 +39,7 @@ impl View {
     /// One page of a list.
     pub(crate) fn list(&self, page: &Page) -> Value {
         let mut metadata = json!({"resourceVersion": page.version.to_string()});
-        if !page.more.is_empty() {
+        if !page.more.is_empty() || (self.resource.custom().is_some() && self.form == Form::Whole) {
             paths::set(&mut metadata, &["continue"], json!(page.more));
         }
         if let Some(remaining) = page.remaining {
@@ -48,7 +48,7 @@ impl View {
         let objects = page.items.iter().map(|object| self.resource.present(object));
         match self.form {
             Form::Whole => {
-                let items: Vec<Value> = objects.map(std::borrow::Cow::into_owned).collect();
+                let items: Vec<Value> = objects.map(|object| self.item(object.into_owned())).collect();
                 json!({"kind": self.resource.list_kind, "apiVersion": self.resource.api_version(), "metadata": metadata, "items": items})
             }
             Form::Metadata => {
@@ -60,6 +60,15 @@ impl View {
                 table::table(&self.resource, objects.iter().map(|object| &**object), metadata, &self.include, self.now)
             }
         }
+    }
+
+    /// An item of a list: those of built-in kinds do not repeat what the list says of their type.
+    fn item(&self, mut object: Value) -> Value {
+        if self.resource.builtin().is_some() {
+            paths::set(&mut object, &["apiVersion"], Value::Null);
+            paths::set(&mut object, &["kind"], Value::Null);
+        }
+        object
     }
 
     /// The bookmark of a watch.

@@ -45,10 +45,15 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
     };
     if address.group == "authorization.k8s.io" && call.verb == Verb::Create {
         let body = media::body(header(request.headers(), "content-type"), request.body())?;
-        return Ok(Answer::json(201, &discovery::review(body)));
+        return Ok(Answer::json(201, &discovery::review(&address.plural, body)));
     }
-    let resource = store.registry.by_path(&address.group, &address.version, &address.plural).ok_or_else(Failure::no_such_path)?;
+    let resource = store.registry.by_path(&address.group, &address.version, &address.plural);
+    let of_built_in = |one: &Arc<Resource>| one.builtin().is_some() && one.group == address.group && one.version == address.version;
+    let is_known = store.registry.iter().any(of_built_in);
     drop(store);
+    let Some(resource) = resource else {
+        return if is_known { Err(Failure::no_such_path()) } else { Ok(Answer::text(404, "404 page not found\n")) };
+    };
     if !resource.namespaced && !address.namespace.is_empty() {
         return Err(Failure::no_such_path());
     }
@@ -59,7 +64,7 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
 fn other(path: &str) -> Result<Answer, Failure> {
     match path {
         "/version" | "/version/" => Ok(Answer::json(200, &discovery::version())),
-        "/healthz" | "/livez" | "/readyz" => Ok(Answer::text("ok")),
+        "/healthz" | "/livez" | "/readyz" => Ok(Answer::text(200, "ok")),
         _ => Err(Failure::no_such_path()),
     }
 }
@@ -70,9 +75,9 @@ impl Exchange<'_> {
             "" => self.objects(verb),
             "status" if self.resource.status => self.status(verb),
             "scale" if self.resource.scale.is_some() => self.scale(verb),
-            "finalize" if self.resource.table == "namespaces" && verb == Verb::Update => self.write(200, |desk, body| {
-                desk.replace("", &self.address.name, body, Part::Main)
-            }),
+            "finalize" if self.resource.table == "namespaces" && verb == Verb::Update => self.write(|desk, body| desk.replace("", &self.address.name, body, Part::Main)),
+            // A custom kind without that subresource claims that the object does not exist.
+            _ if self.resource.custom().is_some() => Err(self.resource.not_found(&self.address.name)),
             _ => Err(Failure::no_such_path()),
         }
     }
@@ -87,8 +92,8 @@ impl Exchange<'_> {
             Verb::Get => self.read(|desk| desk.get(namespace, name)),
             Verb::List => self.list(),
             Verb::Watch => self.watch(),
-            Verb::Create if name.is_empty() => self.write(201, |desk, body| desk.create(namespace, body)),
-            Verb::Update if !name.is_empty() => self.write(200, |desk, body| desk.replace(namespace, name, body, Part::Main)),
+            Verb::Create if name.is_empty() => self.write(|desk, body| Ok((desk.create(namespace, body)?, true))),
+            Verb::Update if !name.is_empty() => self.write(|desk, body| desk.replace(namespace, name, body, Part::Main)),
             Verb::Patch if !name.is_empty() => self.patch(Part::Main),
             Verb::Delete => self.delete(),
             Verb::DeleteCollection => self.delete_collection(),
@@ -100,7 +105,7 @@ impl Exchange<'_> {
         let (namespace, name) = (self.address.namespace.as_str(), self.address.name.as_str());
         match verb {
             Verb::Get => self.read(|desk| desk.get(namespace, name)),
-            Verb::Update => self.write(200, |desk, body| desk.replace(namespace, name, body, Part::Status)),
+            Verb::Update => self.write(|desk, body| desk.replace(namespace, name, body, Part::Status)),
             Verb::Patch => self.patch(Part::Status),
             _ => Err(Failure::method_not_allowed()),
         }
@@ -130,14 +135,14 @@ impl Exchange<'_> {
         Ok(Answer::json(200, &self.view().object(&object)))
     }
 
-    fn write(&self, status: u16, verb: impl FnOnce(&mut Desk<'_>, Value) -> Result<Arc<Value>, Failure>) -> Result<Answer, Failure> {
+    fn write(&self, verb: impl FnOnce(&mut Desk<'_>, Value) -> Result<(Arc<Value>, bool), Failure>) -> Result<Answer, Failure> {
         let body = self.body()?;
         let mut store = self.lab.store();
         let mut desk = self.desk(&mut store)?;
-        let object = verb(&mut desk, body)?;
+        let (object, created) = verb(&mut desk, body)?;
         let warnings = std::mem::take(&mut desk.warnings);
         drop(store);
-        Ok(Answer::json(status, &self.view().object(&object)).warning(&warnings))
+        Ok(Answer::json(if created { 201 } else { 200 }, &self.view().object(&object)).warning(&warnings))
     }
 
     fn patch(&self, part: Part) -> Result<Answer, Failure> {
@@ -232,7 +237,8 @@ impl Exchange<'_> {
             return Ok(None);
         }
         text.parse().map(Some).map_err(|_| {
-            self.resource.invalid_list("resourceVersion", &format!("strconv.ParseUint: parsing {text:?}: invalid syntax"))
+            let why = format!("Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax");
+            Failure::bad_request(format!("invalid resource version: resourceVersion: {why}"))
         })
     }
 
@@ -268,6 +274,7 @@ impl Exchange<'_> {
         Ok(WriteOptions {
             dry_run: self.parameter("dryRun") == "All",
             manager: manager.to_owned(),
+            named_manager: !self.parameter("fieldManager").is_empty(),
             force: matches!(self.parameter("force"), "1" | "true"),
             unknown,
         })

@@ -48,8 +48,8 @@ impl Answer {
     }
 
     /// Plain text.
-    pub(crate) fn text(text: &'static str) -> Self {
-        Self { status: 200, media: "text/plain; charset=utf-8", warnings: Vec::new(), body: LabBody::Full(Some(Bytes::from_static(text.as_bytes()))) }
+    pub(crate) fn text(status: u16, text: &'static str) -> Self {
+        Self { status, media: "text/plain; charset=utf-8", warnings: Vec::new(), body: LabBody::Full(Some(Bytes::from_static(text.as_bytes()))) }
     }
 
     /// Lines of JSON, as they come.

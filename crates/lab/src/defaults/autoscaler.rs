@@ -49,7 +49,7 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::invalid("spec.minReplicas", &json!(least), "must be greater than or equal to 1"));
     }
     if most < 1 {
-        errors.push(FieldError::invalid("spec.maxReplicas", &json!(most), "must be greater than 0"));
+        errors.push(FieldError::required("spec.maxReplicas", "must be set and greater than 0"));
     }
     if most < least {
         errors.push(FieldError::invalid("spec.maxReplicas", &json!(most), "must be greater than or equal to `minReplicas`"));
@@ -58,6 +58,10 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
         if paths::text(object, &format!("/spec/scaleTargetRef/{key}")).is_empty() {
             errors.push(FieldError::required(format!("spec.scaleTargetRef.{key}"), ""));
         }
+    }
+    let group = paths::text(object, "/spec/scaleTargetRef/apiVersion");
+    if !group.contains('/') {
+        errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", &json!(group), "apiVersion must specify API group"));
     }
     errors
 }

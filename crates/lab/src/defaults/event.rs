@@ -36,6 +36,11 @@ pub(crate) fn present_new(object: &mut Value) {
     for (old, new) in NAMES {
         rename(object, old, new);
     }
+    for key in ["reportingController", "reportingInstance"] {
+        if object.get(key) == Some(&json!("")) {
+            object.shift_remove(key);
+        }
+    }
 }
 
 /// From `events.k8s.io/v1` to `v1`.

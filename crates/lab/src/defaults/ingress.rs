@@ -15,8 +15,7 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
     let has = |key: &str| object.pointer(&format!("/spec/{key}")).is_some();
     if !has("rules") && !has("defaultBackend") {
-        let spec = object.get("spec").unwrap_or(&Value::Null);
-        errors.push(FieldError::invalid("spec", spec, "either `defaultBackend` or `rules` must be specified"));
+        errors.push(FieldError::invalid("spec", &Value::Null, "either `defaultBackend` or `rules` must be specified"));
     }
     for (rule_at, rule) in paths::list(object, "/spec/rules").enumerate() {
         for (at, path) in paths::list(rule, "/http/paths").enumerate() {
@@ -29,7 +28,10 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
 fn validate_path(path: &Value, field: &str, errors: &mut Vec<FieldError>) {
     let kinds = ["Exact", "ImplementationSpecific", "Prefix"];
     match path.get("pathType").filter(|kind| **kind != json!("")) {
-        None => errors.push(FieldError::required(format!("{field}.pathType"), "pathType must be specified")),
+        None => {
+            errors.push(FieldError::required(format!("{field}.pathType"), "pathType must be specified"));
+            return;
+        }
         Some(kind) if !kinds.iter().any(|one| kind == one) => {
             errors.push(FieldError::unsupported(format!("{field}.pathType"), kind, &kinds.map(str::to_owned)));
         }

@@ -11,8 +11,6 @@ const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of low
     an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an \
     alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const SERVICE_RULE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with \
-    an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 
 /// A map of labels, if there is one.
 pub(crate) struct Labels<'a>(Option<&'a Map<String, Value>>);
@@ -29,13 +27,13 @@ pub(crate) fn check(labels: Labels<'_>, path: &str, errors: &mut Vec<FieldError>
     for (key, value) in labels.0.into_iter().flatten() {
         let name = key.rsplit('/').next().unwrap_or_default();
         if name.len() > 63 {
-            errors.push(FieldError::invalid(path, &json!(key), "name part must be no more than 63 characters"));
+            errors.push(FieldError::invalid(path, &json!(key), "name part must be no more than 63 bytes"));
         } else if name.is_empty() || !is_word(name) {
             errors.push(FieldError::invalid(path, &json!(key), KEY_RULE));
         }
         let value = value.as_str().unwrap_or_default();
         if value.len() > 63 {
-            errors.push(FieldError::invalid(path, &json!(value), "must be no more than 63 characters"));
+            errors.push(FieldError::invalid(path, &json!(value), "must be no more than 63 bytes"));
         } else if !value.is_empty() && !is_word(value) {
             errors.push(FieldError::invalid(path, &json!(value), VALUE_RULE));
         }
@@ -52,10 +50,8 @@ fn is_word(text: &str) -> bool {
 pub(crate) enum Names {
     /// RFC 1123 subdomains: most kinds.
     Subdomain,
-    /// RFC 1123 labels: namespaces.
+    /// RFC 1123 labels: namespaces and services.
     Label,
-    /// RFC 1035 labels: services.
-    Service,
     /// Anything that fits into a path: roles and bindings.
     Path,
 }
@@ -64,8 +60,7 @@ impl Names {
     /// The rule for the objects of a table.
     pub(crate) fn of(table: &str) -> Self {
         match table {
-            "namespaces" => Self::Label,
-            "services" => Self::Service,
+            "namespaces" | "services" => Self::Label,
             _ if table.ends_with("rbac.authorization.k8s.io") => Self::Path,
             _ => Self::Subdomain,
         }
@@ -76,7 +71,6 @@ impl Names {
         let (longest, rule, fits) = match self {
             Self::Subdomain => (253, SUBDOMAIN_RULE, name.split('.').all(is_dns_label)),
             Self::Label => (63, LABEL_RULE, is_dns_label(name)),
-            Self::Service => (63, SERVICE_RULE, is_dns_label(name) && name.starts_with(|letter: char| letter.is_ascii_lowercase())),
             Self::Path => (253, "may not contain '/' or '%'", !name.contains(['/', '%'])),
         };
         if name.len() > longest {
@@ -107,7 +101,7 @@ mod tests {
     fn labels_have_63_plain_characters_at_most() {
         assert_eq!(label_errors(&json!({"a": "b", "x.io/y-z": "", "c": "A.b_c-1"})), "");
         let long = "x".repeat(64);
-        assert_eq!(label_errors(&json!({"a": long})), format!("metadata.labels: Invalid value: \"{long}\": must be no more than 63 characters"));
+        assert_eq!(label_errors(&json!({"a": long})), format!("metadata.labels: Invalid value: \"{long}\": must be no more than 63 bytes"));
         assert!(label_errors(&json!({"a": "-b"})).contains("a valid label must be an empty string or"));
         assert!(label_errors(&json!({"-a": "b"})).contains("name part must consist of"));
     }
@@ -120,7 +114,7 @@ mod tests {
             !errors.is_empty()
         };
         assert!(!fails(Names::Subdomain, "a.b-c.1") && fails(Names::Subdomain, "A") && fails(Names::Subdomain, "a..b"));
-        assert!(!fails(Names::Service, "a-1") && fails(Names::Service, "1-a") && fails(Names::Service, "a.b"));
+        assert!(!fails(Names::Label, "1-a") && fails(Names::Label, "a-") && fails(Names::Label, "a.b"));
         assert!(!fails(Names::Path, "system:x") && fails(Names::Path, "a/b"));
     }
 }

@@ -40,6 +40,13 @@ pub(crate) fn clean(value: &mut Value) {
             map.retain(|key, child| !is_absent(key, child));
         }
         Value::Array(list) => list.iter_mut().for_each(clean),
+        // Numbers that the types hold as floats are written without a fraction if they have none.
+        Value::Number(number) if number.is_f64() => {
+            #[expect(clippy::cast_possible_truncation, reason = "only whole floats of a moderate size pass")]
+            if let Some(float) = number.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 1e15) {
+                *value = json!(float as i64);
+            }
+        }
         _ => {}
     }
 }

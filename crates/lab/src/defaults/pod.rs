@@ -1,6 +1,7 @@
 //! Pods and pod templates.
 
 use super::{child, each, fill, map_of, submap};
+use crate::failure::FieldError;
 use crate::quantity;
 use serde_json::{Map, Value, json};
 
@@ -10,8 +11,6 @@ pub(crate) fn pod(object: &mut Value, _: Option<&Value>) {
     let spec = submap(object, "spec");
     pod_spec(spec);
     fill(spec, "enableServiceLinks", json!(true));
-    fill(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
-    fill(spec, "priority", json!(0));
     for container in each(spec, "containers") {
         let resources = submap(container, "resources");
         let limits = child(resources, "limits").cloned().unwrap_or_default();
@@ -24,6 +23,76 @@ pub(crate) fn pod(object: &mut Value, _: Option<&Value>) {
     let status = submap(object, "status");
     fill(status, "phase", json!("Pending"));
     fill(status, "qosClass", json!(quality));
+}
+
+/// What admission adds to a pod.
+pub(crate) fn admit(object: &mut Value) {
+    let spec = submap(map_of(object), "spec");
+    fill(spec, "preemptionPolicy", json!("PreemptLowerPriority"));
+    fill(spec, "priority", json!(0));
+    let tolerate = |key: &str| json!({"key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+    fill(spec, "tolerations", json!([tolerate("not-ready"), tolerate("unreachable")]));
+}
+
+/// What a pod must keep to: containers, and a spec that hardly changes.
+pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    validate_containers(object, "/spec", "spec", &mut errors);
+    if old.is_some_and(|old| fixed(old) != fixed(object)) {
+        errors.push(FieldError::forbidden("spec", FIXED));
+    }
+    errors
+}
+
+const FIXED: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,\
+    `spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
+/// The part of a pod's spec that must not change.
+fn fixed(pod: &Value) -> Value {
+    let mut pod = pod.clone();
+    let spec = submap(map_of(&mut pod), "spec");
+    for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "priority", "preemptionPolicy"] {
+        spec.shift_remove(key);
+    }
+    for key in ["containers", "initContainers"] {
+        each(spec, key).for_each(|container| drop(container.shift_remove("image")));
+    }
+    Value::Object(std::mem::take(spec))
+}
+
+/// Containers have names, images and possible ports.
+pub(crate) fn validate_containers(object: &Value, pointer: &str, path: &str, errors: &mut Vec<FieldError>) {
+    let containers = object.pointer(&format!("{pointer}/containers")).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    if containers.is_empty() {
+        errors.push(FieldError::required(format!("{path}.containers"), ""));
+    }
+    let mut names = Vec::new();
+    for (at, container) in containers.iter().enumerate() {
+        validate_container(container, &format!("{path}.containers[{at}]"), &mut names, errors);
+    }
+}
+
+fn validate_container<'a>(container: &'a Value, path: &str, names: &mut Vec<&'a str>, errors: &mut Vec<FieldError>) {
+    let text = |key: &str| container.get(key).and_then(Value::as_str).unwrap_or_default();
+    let name = text("name");
+    if name.is_empty() {
+        errors.push(FieldError::required(format!("{path}.name"), ""));
+    } else if names.contains(&name) {
+        errors.push(FieldError::duplicate(format!("{path}.name"), &json!(name)));
+    }
+    names.push(name);
+    if text("image").is_empty() {
+        errors.push(FieldError::required(format!("{path}.image"), ""));
+    }
+    let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
+    for (at, port) in ports.enumerate() {
+        let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or_default();
+        if number == 0 {
+            errors.push(FieldError::required(format!("{path}.ports[{at}].containerPort"), ""));
+        } else if !(1..=65535).contains(&number) {
+            errors.push(FieldError::invalid(format!("{path}.ports[{at}].containerPort"), &json!(number), "must be between 1 and 65535, inclusive"));
+        }
+    }
 }
 
 fn quality(spec: &mut Map<String, Value>) -> &'static str {

@@ -27,7 +27,11 @@ pub(crate) fn service(object: &mut Value, old: Option<&Value>) {
         }
     }
     let kind = spec.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-    if kind != "ExternalName" {
+    if kind == "ExternalName" {
+        for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "internalTrafficPolicy"] {
+            spec.shift_remove(key);
+        }
+    } else {
         fill(spec, "internalTrafficPolicy", json!("Cluster"));
         // An update may leave out what was given at creation.
         for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
@@ -95,7 +99,8 @@ fn validate_port(port: &Value, at: usize, ports: &[&Value], errors: &mut Vec<Fie
         errors.push(FieldError::unsupported(format!("{path}.protocol"), &json!(protocol), &protocols.map(str::to_owned)));
     }
     if before().any(|other| other.get("port") == port.get("port") && paths::text(other, "/protocol") == protocol) {
-        let shown = json!({"port": number, "protocol": protocol});
+        // The server shows its own, internal type.
+        let shown = json!({"Name": "", "Protocol": protocol, "AppProtocol": null, "Port": number, "TargetPort": 0, "NodePort": 0});
         errors.push(FieldError::duplicate(path, &shown));
     }
 }
@@ -105,9 +110,19 @@ fn validate_target(target: &Value, path: &str, errors: &mut Vec<FieldError>) {
         Value::Number(number) if !(1..=65535).contains(&number.as_i64().unwrap_or_default()) => {
             errors.push(FieldError::invalid(path, target, "must be between 1 and 65535, inclusive"));
         }
-        Value::String(name) if name.len() > 15 => errors.push(FieldError::invalid(path, target, "must be no more than 15 characters")),
-        Value::String(name) if !name.bytes().any(|byte| byte.is_ascii_lowercase()) => {
-            errors.push(FieldError::invalid(path, target, "must contain at least one letter (a-z)"));
+        Value::String(name) => {
+            let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+            for (breaks, rule) in [
+                (name.len() > 15, "must be no more than 15 characters"),
+                (!name.chars().all(plain), "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"),
+                (!name.contains(|letter: char| letter.is_ascii_lowercase()), "must contain at least one letter (a-z)"),
+                (name.contains("--"), "must not contain consecutive hyphens"),
+                (name.starts_with('-') || name.ends_with('-'), "must not begin or end with a hyphen"),
+            ] {
+                if breaks {
+                    errors.push(FieldError::invalid(path, target, rule));
+                }
+            }
         }
         _ => {}
     }

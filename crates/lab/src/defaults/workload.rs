@@ -6,6 +6,7 @@ use crate::failure::FieldError;
 use crate::selector::selects;
 use serde_json::{Map, Value, json};
 
+const UNMATCHED: &str = "`selector` does not match template `labels`";
 /// The annotation in which the server keeps a field that `apps/v1` has no longer.
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
@@ -99,54 +100,25 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     }
     validate_selector(object, old, &mut errors);
     labels::check(Labels::labels(object.pointer("/spec/template/metadata/labels")), "spec.template.labels", &mut errors);
-    let containers = object.pointer("/spec/template/spec/containers").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    if containers.is_empty() {
-        errors.push(FieldError::required("spec.template.spec.containers", ""));
-    }
-    let mut names = Vec::new();
-    for (at, container) in containers.iter().enumerate() {
-        validate_container(container, &format!("spec.template.spec.containers[{at}]"), &mut names, &mut errors);
-    }
+    pod::validate_containers(object, "/spec/template/spec", "spec.template.spec", &mut errors);
     errors
 }
 
 fn validate_selector(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let labels = object.pointer("/spec/template/metadata/labels");
     let Some(selector) = object.pointer("/spec/selector") else {
         errors.push(FieldError::required("spec.selector", ""));
+        errors.push(FieldError::invalid("spec.template.metadata.labels", labels.unwrap_or(&Value::Null), UNMATCHED));
         return;
     };
     labels::check(Labels::labels(selector.get("matchLabels")), "spec.selector.matchLabels", errors);
-    let labels = object.pointer("/spec/template/metadata/labels");
     if selector.as_object().is_some_and(Map::is_empty) {
         errors.push(FieldError::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
     } else if !selects(Some(selector), labels) {
         let labels = labels.unwrap_or(&Value::Null);
-        errors.push(FieldError::invalid("spec.template.metadata.labels", labels, "`selector` does not match template `labels`"));
+        errors.push(FieldError::invalid("spec.template.metadata.labels", labels, UNMATCHED));
     }
     if old.is_some_and(|old| old.pointer("/spec/selector") != Some(selector)) {
         errors.push(FieldError::invalid("spec.selector", selector, "field is immutable"));
-    }
-}
-
-fn validate_container<'a>(container: &'a Value, path: &str, names: &mut Vec<&'a str>, errors: &mut Vec<FieldError>) {
-    let text = |key: &str| container.get(key).and_then(Value::as_str).unwrap_or_default();
-    let name = text("name");
-    if name.is_empty() {
-        errors.push(FieldError::required(format!("{path}.name"), ""));
-    } else if names.contains(&name) {
-        errors.push(FieldError::duplicate(format!("{path}.name"), &json!(name)));
-    }
-    names.push(name);
-    if text("image").is_empty() {
-        errors.push(FieldError::required(format!("{path}.image"), ""));
-    }
-    let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
-    for (at, port) in ports.enumerate() {
-        let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or_default();
-        if number == 0 {
-            errors.push(FieldError::required(format!("{path}.ports[{at}].containerPort"), ""));
-        } else if !(1..=65535).contains(&number) {
-            errors.push(FieldError::invalid(format!("{path}.ports[{at}].containerPort"), &json!(number), "must be between 1 and 65535, inclusive"));
-        }
     }
 }

@@ -37,7 +37,9 @@ pub(super) fn sync(store: &mut Store, object: &Value, fleet: &mut Fleet, scene: 
             fleet.remove(store, object, i64::MAX, scene, |pod| pod.hash != hash);
         }
     }
-    write(store, object, &status(object, fleet, desired, scene));
+    let mut new = object.clone();
+    paths::set(&mut new, &["status"], status(object, fleet, desired, scene));
+    super::write(store, super::DAEMON_SETS, object, new, scene);
     fleet.next_ready(scene.now, minimum(object))
 }
 
@@ -68,10 +70,3 @@ fn status(object: &Value, fleet: &Fleet, desired: i64, scene: &Scene<'_>) -> Val
     status
 }
 
-fn write(store: &mut Store, object: &Value, status: &Value) {
-    if object.get("status") != Some(status) {
-        let mut new = object.clone();
-        paths::set(&mut new, &["status"], status.clone());
-        store.put(super::DAEMON_SETS, new);
-    }
-}

@@ -34,7 +34,7 @@ pub(super) fn sync(store: &mut Store, object: &Value, fleet: &mut Fleet, scene: 
     fleet.show_ready(store, object, scene);
     while step(store, object, fleet, &plan, scene) {}
     let status = status(object, fleet, &plan, fresh, scene);
-    write(store, object, fleet, &status);
+    write(store, object, fleet, &status, scene);
     let ready = fleet.next_ready(scene.now, plan.minimum);
     let deadline = deadline(object, &status, scene);
     ready.into_iter().chain(deadline).min()
@@ -127,6 +127,8 @@ fn status(object: &Value, fleet: &Fleet, plan: &Plan, fresh: bool, scene: &Scene
     for (key, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
         status.insert(key.to_owned(), json!(number));
     }
+    // Pods end at once here.
+    status.insert("terminatingReplicas".to_owned(), json!(0));
     let mut conditions: Vec<Value> = paths::list(object, "/status/conditions").cloned().collect();
     let enough = available >= plan.desired - plan.unavailable;
     available_condition(&mut conditions, enough, scene);
@@ -200,11 +202,9 @@ fn deadline(object: &Value, status: &Value, scene: &Scene<'_>) -> Option<Instant
     Some(scene.now + Duration::try_from(left).unwrap_or_default().max(Duration::from_millis(1)))
 }
 
-fn write(store: &mut Store, object: &Value, fleet: &Fleet, status: &Value) {
+fn write(store: &mut Store, object: &Value, fleet: &Fleet, status: &Value, scene: &Scene<'_>) {
     let mut new = object.clone();
     paths::set(&mut new, &["status"], status.clone());
     paths::set(&mut new, &["metadata", "annotations", REVISION], json!(fleet.revision.to_string()));
-    if new != *object {
-        store.put(super::DEPLOYMENTS, new);
-    }
+    super::write(store, super::DEPLOYMENTS, object, new, scene);
 }

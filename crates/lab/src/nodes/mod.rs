@@ -9,7 +9,9 @@ mod fleet;
 mod pods;
 
 use crate::lab::Inner;
-use crate::store::{Key, key_of, uid};
+use crate::patch::apply::{self, Manager};
+use crate::patch::types::Types;
+use crate::store::{Key, Store, key_of, uid};
 use fleet::Fleet;
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
@@ -46,6 +48,20 @@ pub(crate) fn start(lab: &Arc<Inner>, options: NodeOptions) {
     drop(store);
     let nodes = Nodes { lab: Arc::downgrade(lab), options, seen: 0, fleets: HashMap::new(), due: BTreeSet::new() };
     tokio::spawn(nodes.run(deployments, daemon_sets));
+}
+
+/// Writes a workload's status, if it differs, in the name of the controllers.
+fn write(store: &mut Store, table: &str, old: &Value, mut new: Value, scene: &fleet::Scene<'_>) {
+    let Some(resource) = store.registry.by_table(table).filter(|_| new != *old) else { return };
+    let manager = Manager {
+        name: "kube-controller-manager".to_owned(),
+        applies: false,
+        api_version: resource.api_version(),
+        subresource: "status",
+        time: scene.stamp(),
+    };
+    apply::record(old, &mut new, &manager, Types(&resource));
+    store.put(table, new);
 }
 
 /// The workloads and when to look at them.

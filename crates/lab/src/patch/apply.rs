@@ -73,8 +73,9 @@ fn read(object: &Value) -> Vec<Entry> {
 
 fn write(object: &mut Value, mut entries: Vec<Entry>) {
     entries.retain(|entry| !entry.fields.is_empty());
-    // Applies first, then by time, as the real server sorts them.
-    entries.sort_by_key(|entry| (paths::text(&entry.value, "/operation").to_owned(), paths::text(&entry.value, "/time").to_owned()));
+    // Applies first, then by time, then by name, as the real server sorts them.
+    let text = |entry: &Entry, pointer: &str| paths::text(&entry.value, pointer).to_owned();
+    entries.sort_by_key(|entry| (text(entry, "/operation"), text(entry, "/time"), text(entry, "/manager")));
     let entries: Vec<Value> = entries
         .into_iter()
         .map(|mut entry| {
@@ -87,8 +88,37 @@ fn write(object: &mut Value, mut entries: Vec<Entry>) {
 
 /// Records a creation in the new object: by an apply, what its configuration gives; else everything.
 pub(crate) fn record_created(new: &mut Value, config: Option<&Value>, manager: &Manager, types: Types<'_>) {
-    let fields = Fields::of(config.unwrap_or(new), types).stripped().without(if manager.subresource.is_empty() { &["status"] } else { &[] });
+    let fields = match config {
+        Some(config) => Fields::of(config, types),
+        None => difference(&empty(types), &news(new, types), types).0,
+    };
+    // What the server gives a namespace is nobody's.
+    let given: &[&str] = match types.0.table.as_str() {
+        "namespaces" => &["status", "spec"],
+        _ if types.0.status => &["status"],
+        _ => &[],
+    };
+    let fields = fields.stripped().without(given);
     write(new, vec![manager.entry(fields)]);
+}
+
+/// A new object without the top-level fields that its type has even if they are empty.
+fn news(new: &Value, types: Types<'_>) -> Value {
+    let mut news = new.clone();
+    if let (Some(map), true) = (news.as_object_mut(), types.0.builtin().is_some()) {
+        map.retain(|_, value| !value.is_null() && value != "");
+    }
+    news
+}
+
+/// What a new object differs from: of a built-in kind, the parts that its type always has are no news.
+fn empty(types: Types<'_>) -> Value {
+    if types.0.custom().is_some() {
+        return json!({"metadata": {}});
+    }
+    let template = json!({"metadata": {}, "spec": {"containers": []}});
+    let spec = json!({"strategy": {}, "updateStrategy": {}, "template": template, "containers": [], "scaleTargetRef": {}, "names": {}});
+    json!({"metadata": {}, "spec": spec, "source": {}})
 }
 
 /// Records an update or a patch in the new object.
@@ -167,18 +197,36 @@ fn merge(live: &mut Value, config: &Value, path: &mut Vec<String>, types: Types<
             }
         }
         (Value::Array(live), Value::Array(config)) if types.list(path) != ListKind::Atomic => {
-            let kind = types.list(path);
-            for item in config {
-                let wanted = step(item, &kind);
-                match live.iter_mut().find(|one| step(one, &kind) == wanted) {
-                    Some(one) if kind != ListKind::Set => merge(one, item, path, types),
-                    Some(_) => {}
-                    None => live.push(item.clone()),
-                }
-            }
+            *live = merge_elements(std::mem::take(live), config, path, types);
         }
         (live, config) => *live = config.clone(),
     }
+}
+
+/// The elements of both lists: those that both have in the order of the configuration, the others where they were.
+fn merge_elements(live: Vec<Value>, config: &[Value], path: &mut Vec<String>, types: Types<'_>) -> Vec<Value> {
+    let kind = types.list(path);
+    let steps: Vec<String> = config.iter().map(|item| step(item, &kind)).collect();
+    let mut known: Vec<(String, Value)> = live.into_iter().map(|item| (step(&item, &kind), item)).collect();
+    let mut merged = Vec::new();
+    let mut next = steps.iter().zip(config);
+    while !known.is_empty() {
+        if !known.first().is_some_and(|(step, _)| steps.contains(step)) {
+            merged.push(known.remove(0).1);
+            continue;
+        }
+        let Some((step, item)) = next.next() else { break };
+        merged.push(match known.iter().position(|(known, _)| known == step) {
+            Some(at) => {
+                let (_, mut both) = known.remove(at);
+                merge(&mut both, item, path, types);
+                both
+            }
+            None => item.clone(),
+        });
+    }
+    merged.extend(next.map(|(_, item)| item.clone()));
+    merged
 }
 
 /// Takes fields out of a value; maps and lists that become empty go with them.
@@ -250,8 +298,9 @@ mod tests {
         assert_eq!(refused.conflicts, [("\"kubectl\" using v1".to_owned(), ".data.a".to_owned())]);
         let forced = apply(&live, &config(&json!({"a": "2"})), &manager("me", true), true, types);
         assert_eq!(forced.conflicts, []);
-        let managers: Vec<_> = paths::list(&forced.object, "/metadata/managedFields").map(|entry| paths::text(entry, "/manager")).collect();
-        assert_eq!(managers, ["me"], "the other has nothing left");
+        let left: Vec<_> = paths::list(&forced.object, "/metadata/managedFields").map(|entry| (&entry["manager"], &entry["fieldsV1"])).collect();
+        let wanted = [(&json!("me"), &json!({"f:data": {"f:a": {}}})), (&json!("kubectl"), &json!({"f:data": {}}))];
+        assert_eq!(left, wanted, "the other still has the map that it made");
         let same = apply(&live, &config(&json!({"a": "1"})), &manager("me", true), false, types);
         assert_eq!(same.conflicts, [], "the same value is shared");
     }

@@ -21,9 +21,9 @@ impl Fields {
         Self { own: true, children: BTreeMap::new() }
     }
 
-    /// All fields of a value.
+    /// The fields that a configuration gives, as an apply records them: maps and lists only by what is in them.
     pub(crate) fn of(value: &Value, types: Types<'_>) -> Self {
-        of_value(value, &mut Vec::new(), types)
+        of_value(value, &mut Vec::new(), types, false)
     }
 
     /// Reads `fieldsV1`.
@@ -133,13 +133,14 @@ fn shown(step: &str) -> String {
     }
 }
 
-fn of_value(value: &Value, path: &mut Vec<String>, types: Types<'_>) -> Fields {
+/// The fields of a value; with `whole`, maps and lists are in the set themselves, as those are that an update brings or takes away.
+fn of_value(value: &Value, path: &mut Vec<String>, types: Types<'_>, whole: bool) -> Fields {
     match value {
         Value::Object(map) if !map.is_empty() && !types.is_atomic(path) => {
-            let mut fields = Fields::default();
+            let mut fields = Fields { own: whole, ..Fields::default() };
             for (key, child) in map {
                 path.push(key.clone());
-                fields.children.insert(format!("f:{key}"), of_value(child, path, types));
+                fields.children.insert(format!("f:{key}"), of_value(child, path, types, whole));
                 path.pop();
             }
             fields
@@ -147,9 +148,9 @@ fn of_value(value: &Value, path: &mut Vec<String>, types: Types<'_>) -> Fields {
         Value::Array(list) if !list.is_empty() => match types.list(path) {
             ListKind::Atomic => Fields::leaf(),
             kind => {
-                let mut fields = Fields::default();
+                let mut fields = Fields { own: whole, ..Fields::default() };
                 for item in list {
-                    let mut of = if kind == ListKind::Set { Fields::leaf() } else { of_value(item, path, types) };
+                    let mut of = if kind == ListKind::Set { Fields::leaf() } else { of_value(item, path, types, whole) };
                     of.own = true;
                     fields.children.insert(step(item, &kind), of);
                 }
@@ -181,7 +182,7 @@ fn compare(old: &Value, new: &Value, path: &mut Vec<String>, types: Types<'_>, c
         return;
     }
     let pairs = match (old, new) {
-        (Value::Object(old), Value::Object(new)) if !types.is_atomic(path) && !old.is_empty() && !new.is_empty() => {
+        (Value::Object(old), Value::Object(new)) if !types.is_atomic(path) => {
             let mut pairs: Vec<(String, Option<String>, Option<&Value>, Option<&Value>)> = Vec::new();
             for (key, value) in old {
                 pairs.push((format!("f:{key}"), Some(key.clone()), Some(value), new.get(key)));
@@ -191,7 +192,7 @@ fn compare(old: &Value, new: &Value, path: &mut Vec<String>, types: Types<'_>, c
             }
             pairs
         }
-        (Value::Array(old), Value::Array(new)) if types.list(path) != ListKind::Atomic && !old.is_empty() && !new.is_empty() => {
+        (Value::Array(old), Value::Array(new)) if types.list(path) != ListKind::Atomic => {
             let kind = types.list(path);
             let find = |list: &'_ [Value], wanted: &str| list.iter().position(|item| step(item, &kind) == wanted);
             let mut pairs = Vec::new();
@@ -209,9 +210,10 @@ fn compare(old: &Value, new: &Value, path: &mut Vec<String>, types: Types<'_>, c
             pairs
         }
         _ => {
-            add_whole(changed, new, path, types);
-            let mut lost = of_value(old, path, types);
-            lost.subtract(&of_value(new, path, types));
+            let present = of_value(new, path, types, true);
+            let mut lost = of_value(old, path, types, true);
+            lost.subtract(&present);
+            changed.union(&present);
             gone.union(&lost);
             return;
         }
@@ -236,13 +238,9 @@ fn compare(old: &Value, new: &Value, path: &mut Vec<String>, types: Types<'_>, c
 }
 
 fn element(value: &Value, path: &mut Vec<String>, types: Types<'_>, step: &str) -> Fields {
-    let mut fields = if step.starts_with("v:") { Fields::leaf() } else { of_value(value, path, types) };
+    let mut fields = if step.starts_with("v:") { Fields::leaf() } else { of_value(value, path, types, true) };
     fields.own |= !step.starts_with("f:");
     fields
-}
-
-fn add_whole(changed: &mut Fields, new: &Value, path: &mut Vec<String>, types: Types<'_>) {
-    changed.union(&of_value(new, path, types));
 }
 
 fn add(to: &mut Fields, step: &str, fields: Fields) {

@@ -6,8 +6,8 @@ use serde_json::Value;
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(crate) enum JsonPatchError {
     /// The patch is no list of operations.
-    #[error("{0}")]
-    Malformed(String),
+    #[error("json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp")]
+    Malformed,
     /// A path does not exist, or a test fails.
     #[error("{0}")]
     Refused(String),
@@ -16,7 +16,7 @@ pub(crate) enum JsonPatchError {
 /// Applies all operations, in place. After an error the value is in an undefined state.
 pub(crate) fn apply(target: &mut Value, patch: &Value) -> Result<(), JsonPatchError> {
     let Some(operations) = patch.as_array() else {
-        return Err(JsonPatchError::Malformed("json: cannot unmarshal object into Go value of type jsonpatch.Patch".to_owned()));
+        return Err(JsonPatchError::Malformed);
     };
     operations.iter().try_for_each(|operation| one(target, operation))
 }
@@ -24,9 +24,9 @@ pub(crate) fn apply(target: &mut Value, patch: &Value) -> Result<(), JsonPatchEr
 fn one(target: &mut Value, operation: &Value) -> Result<(), JsonPatchError> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
     let kind = text("op").unwrap_or_default();
-    let path = text("path").ok_or_else(|| JsonPatchError::Malformed("missing value: path".to_owned()))?;
-    let value = || operation.get("value").cloned().ok_or_else(|| JsonPatchError::Malformed(format!("{kind} operation does not have a value")));
-    let from = || text("from").ok_or_else(|| JsonPatchError::Malformed(format!("{kind} operation does not have a from")));
+    let path = text("path").ok_or_else(|| JsonPatchError::Refused("missing value: path".to_owned()))?;
+    let value = || operation.get("value").cloned().ok_or_else(|| JsonPatchError::Refused(format!("{kind} operation does not have a value")));
+    let from = || text("from").ok_or_else(|| JsonPatchError::Refused(format!("{kind} operation does not have a from")));
     match kind {
         "add" => add(target, path, value()?),
         "remove" => remove(target, path, "remove").map(drop),
@@ -40,7 +40,7 @@ fn one(target: &mut Value, operation: &Value) -> Result<(), JsonPatchError> {
             add(target, path, copied)
         }
         "test" => test(target, path, operation.get("value").unwrap_or(&Value::Null)),
-        other => Err(JsonPatchError::Malformed(format!("Unexpected kind: {other}"))),
+        other => Err(JsonPatchError::Refused(format!("Unexpected kind: {other}"))),
     }
 }
 
@@ -85,12 +85,14 @@ fn remove(target: &mut Value, path: &str, kind: &str) -> Result<Value, JsonPatch
     }
 }
 
+/// The real server takes `replace` for `add` where the key of a map is missing.
 fn replace(target: &mut Value, path: &str, value: Value) -> Result<(), JsonPatchError> {
-    let place = target.pointer_mut(path).ok_or_else(|| {
-        JsonPatchError::Refused(format!("replace operation does not apply: doc is missing key: {path}: missing value"))
-    })?;
-    *place = value;
-    Ok(())
+    if let Some(place) = target.pointer_mut(path) {
+        *place = value;
+        return Ok(());
+    }
+    let in_map = parent(target, path).is_some_and(|(place, _)| place.is_object());
+    if in_map { add(target, path, value) } else { Err(missing("replace", path)) }
 }
 
 fn test(target: &Value, path: &str, wanted: &Value) -> Result<(), JsonPatchError> {
@@ -125,13 +127,13 @@ mod tests {
     fn what_is_not_there_is_refused() {
         for operation in [
             json!({"op": "remove", "path": "/x"}),
-            json!({"op": "replace", "path": "/x", "value": 1}),
+            json!({"op": "replace", "path": "/x/y", "value": 1}),
             json!({"op": "add", "path": "/x/y", "value": 1}),
             json!({"op": "test", "path": "/a", "value": 2}),
         ] {
             let result = apply(&mut json!({"a": 1}), &json!([operation]));
             assert!(matches!(result, Err(JsonPatchError::Refused(_))), "{operation}");
         }
-        assert!(matches!(apply(&mut json!({}), &json!({})), Err(JsonPatchError::Malformed(_))));
+        assert!(matches!(apply(&mut json!({}), &json!({})), Err(JsonPatchError::Malformed)));
     }
 }

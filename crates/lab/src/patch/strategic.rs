@@ -13,8 +13,8 @@ pub(crate) enum StrategicError {
     #[error("map: {item} does not contain declared merge key: {key}")]
     NoMergeKey { item: String, key: String },
     /// A directive that does not exist.
-    #[error("Unknown patch type: {0}")]
-    UnknownDirective(String),
+    #[error("unknown patch type: {directive} in map: {map}")]
+    UnknownDirective { directive: String, map: String },
 }
 
 /// Merges a patch into an object, in place.
@@ -44,7 +44,9 @@ fn merge_map(target: &mut Value, patch: &Map<String, Value>, path: &mut Vec<Stri
             return Ok(());
         }
         Some("merge") | None => {}
-        Some(other) => return Err(StrategicError::UnknownDirective(other.to_owned())),
+        Some(other) => {
+            return Err(StrategicError::UnknownDirective { directive: other.to_owned(), map: shown(&Value::Object(patch.clone())) });
+        }
     }
     let map = crate::defaults::map_of(target);
     if let Some(kept) = patch.get("$retainKeys").and_then(Value::as_array) {
@@ -132,6 +134,20 @@ fn merge_list(target: &mut Value, patch: &[Value], order: Option<&Vec<Value>>, p
     Ok(())
 }
 
+/// A value as the real server shows it: `map[image:x]`.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let mut keys: Vec<_> = map.iter().map(|(key, value)| format!("{key}:{}", shown(value))).collect();
+            keys.sort_unstable();
+            format!("map[{}]", keys.join(" "))
+        }
+        Value::Array(list) => format!("[{}]", list.iter().map(shown).collect::<Vec<_>>().join(" ")),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
 fn is_directive(item: &Value, directive: &str) -> bool {
     item.get("$patch").and_then(Value::as_str) == Some(directive)
 }
@@ -141,7 +157,7 @@ fn merge_elements(before: &[Value], patch: &[Value], key: &str, path: &mut Vec<S
     let mut list = if whole { Vec::new() } else { before.to_vec() };
     for item in patch.iter().filter(|item| !(is_directive(item, "replace") && item.get(key).is_none())) {
         let Some(identity) = item.get(key) else {
-            return Err(StrategicError::NoMergeKey { item: item.to_string(), key: key.to_owned() });
+            return Err(StrategicError::NoMergeKey { item: shown(item), key: key.to_owned() });
         };
         let found = list.iter_mut().find(|one| one.get(key) == Some(identity));
         match found {
@@ -242,6 +258,6 @@ mod tests {
     fn an_element_without_its_key_is_refused() {
         let resource = Registry::default().by_name("pods").unwrap();
         let error = merge(&mut pod(json!([])), &pod(json!([{"image": "x"}])), Types(&resource)).unwrap_err();
-        assert_eq!(error.to_string(), "map: {\"image\":\"x\"} does not contain declared merge key: name");
+        assert_eq!(error.to_string(), "map: map[image:x] does not contain declared merge key: name");
     }
 }

@@ -41,7 +41,7 @@ impl Types<'_> {
         match &self.0.origin {
             Origin::BuiltIn(_) => match path.last().map(String::as_str) {
                 Some("selector") => path.len() == 2 || path.iter().rev().nth(1).is_some_and(|parent| parent == "metric"),
-                Some("nodeSelector" | "labelSelector" | "secretKeyRef" | "configMapKeyRef" | "fieldRef" | "resourceFieldRef" | "involvedObject") => true,
+                Some("nodeSelector" | "labelSelector" | "secretKeyRef" | "configMapKeyRef" | "fieldRef" | "resourceFieldRef" | "involvedObject" | "regarding") => true,
                 _ => false,
             },
             Origin::Custom(custom) => schema_at(custom.schema.root(), path).is_some_and(|schema| schema.get("x-kubernetes-map-type") == Some(&json!("atomic"))),

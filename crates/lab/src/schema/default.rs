@@ -4,7 +4,7 @@ use super::{Schema, flag, of_key};
 use serde_json::Value;
 
 impl Schema {
-    /// Fills in defaults, in place. A null where null is not allowed counts as absent if there is a default.
+    /// Fills in defaults, in place. A null where null is not allowed counts as absent.
     pub(crate) fn fill_defaults(&self, object: &mut Value) {
         fill(self.root(), object);
     }
@@ -13,10 +13,10 @@ impl Schema {
 fn fill(schema: &Value, value: &mut Value) {
     match value {
         Value::Object(map) => {
+            map.retain(|key, child| !child.is_null() || of_key(schema, key).is_none_or(may_be_null));
             for (key, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
                 let Some(default) = property.get("default") else { continue };
-                let absent = map.get(key).is_none_or(|present| present.is_null() && !flag(property, "nullable"));
-                if absent {
+                if !map.contains_key(key) {
                     map.insert(key.clone(), default.clone());
                 }
             }
@@ -35,6 +35,11 @@ fn fill(schema: &Value, value: &mut Value) {
     }
 }
 
+/// Whether a null may stay: it is allowed, or it is not this schema's business.
+fn may_be_null(schema: &Value) -> bool {
+    flag(schema, "nullable") || schema.get("type").is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,7 +55,7 @@ mod tests {
             "list": {"type": "array", "items": {"type": "object", "properties": {"d": {"type": "string", "default": "w"}}}},
             "map": {"type": "object", "additionalProperties": {"type": "object", "properties": {"e": {"type": "integer", "default": 2}}}},
         }}));
-        let mut object = json!({"a": null, "n": null, "list": [{}, {"d": "v"}], "map": {"k": {}}});
+        let mut object = json!({"a": null, "n": null, "deep": null, "list": [{}, {"d": "v"}], "map": {"k": {}}});
         schema.fill_defaults(&mut object);
         let wanted = json!({"a": 1, "n": null, "list": [{"d": "w"}, {"d": "v"}], "map": {"k": {"e": 2}}, "made": {"c": "z"}});
         assert_eq!(object, wanted);

@@ -17,6 +17,7 @@ impl Schema {
             return;
         }
         if !self.has_type(schema, value, path, errors) {
+            self.check_junctors(schema, value, path, errors);
             return;
         }
         check_enum(schema, value, path, errors);
@@ -44,12 +45,17 @@ impl Schema {
         if !fits {
             errors.push(type_error(path, wanted, is));
         }
+        if wanted == "integer" && is == "number" {
+            errors.push(of_nothing(format!("Checked value must be of type integer (default format) in {path}")));
+        }
         fits
     }
 
+    /// The server stops at the first breach of a text.
     fn check_text(&self, schema: &Value, text: &str, path: &str, errors: &mut Vec<FieldError>) {
         let length = text.chars().count() as u64;
         let limit = |key: &str| schema.get(key).and_then(Value::as_u64);
+        let before = errors.len();
         if let Some(most) = limit("maxLength").filter(|most| length > *most) {
             errors.push(FieldError {
                 field: path.to_owned(),
@@ -61,6 +67,9 @@ impl Schema {
         if let Some(least) = limit("minLength").filter(|least| length < *least) {
             errors.push(FieldError::invalid(path, &json!(text), format!("{path} in body should be at least {least} chars long")));
         }
+        if errors.len() > before {
+            return;
+        }
         if let Some(pattern) = schema.get("pattern").and_then(Value::as_str)
             && self.patterns.get(pattern).is_some_and(|regex| !regex.is_match(text))
         {
@@ -69,7 +78,8 @@ impl Schema {
         if let Some(format) = schema.get("format").and_then(Value::as_str)
             && !has_format(format, text)
         {
-            errors.push(FieldError::invalid(path, &json!(text), format!("{path} in body must be of type {format}: {text:?}")));
+            let error = FieldError::invalid(path, &json!(text), format!("{path} in body must be of type {format}: {text:?}"));
+            errors.push(FieldError { breach: Breach::Type, ..error });
         }
     }
 
@@ -77,7 +87,7 @@ impl Schema {
         let length = list.len() as u64;
         let limit = |key: &str| schema.get(key).and_then(Value::as_u64);
         if let Some(most) = limit("maxItems").filter(|most| length > *most) {
-            errors.push(too_many(path, length, most, "items"));
+            errors.push(too_many(path, length, most));
         }
         if let Some(least) = limit("minItems").filter(|least| length < *least) {
             errors.push(FieldError::invalid(path, &json!(length), format!("{path} in body should have at least {least} items")));
@@ -92,14 +102,10 @@ impl Schema {
 
     fn check_object(&self, schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
         let Some(map) = value.as_object() else { return };
-        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-        for key in required.filter(|key| !map.contains_key(*key)) {
-            errors.push(FieldError::required(below(path, key), ""));
-        }
         let limit = |key: &str| schema.get(key).and_then(Value::as_u64);
         let length = map.len() as u64;
         if let Some(most) = limit("maxProperties").filter(|most| length > *most) {
-            errors.push(too_many(path, length, most, "properties"));
+            errors.push(too_many(path, length, most));
         }
         if let Some(least) = limit("minProperties").filter(|least| length < *least) {
             errors.push(FieldError::invalid(path, &json!(length), format!("{path} in body should have at least {least} properties")));
@@ -110,56 +116,53 @@ impl Schema {
                 self.check(schema, child, &below(path, key), errors);
             }
         }
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        for key in required.filter(|key| !map.contains_key(*key)) {
+            errors.push(FieldError::required(below(path, key), ""));
+        }
     }
 
     fn check_junctors(&self, schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
-        let branches = |key: &str| schema.get(key).and_then(Value::as_array);
-        let valid = |branch: &Value| {
+        let branches = |key: &str| schema.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+        let breaches = |branch: &Value| {
             let mut inner = Vec::new();
             self.check(branch, value, path, &mut inner);
             inner
         };
-        let mut refuse = |what: &str| errors.push(FieldError::invalid(path, &shown(value), format!("{path:?} must {what}")));
-        if let Some(all) = branches("allOf")
-            && all.iter().any(|branch| !valid(branch).is_empty())
-        {
-            refuse("validate all the schemas (allOf)");
-            errors.extend(all.iter().flat_map(valid));
+        let refusal = |rule: &str| of_nothing(format!("{path:?} must {rule}"));
+        let all = branches("allOf");
+        if all.iter().any(|branch| !breaches(branch).is_empty()) {
+            errors.extend(all.iter().flat_map(breaches));
+            errors.push(refusal("validate all the schemas (allOf)"));
         }
-        let mut refuse = |what: &str| errors.push(FieldError::invalid(path, &shown(value), format!("{path:?} must {what}")));
-        if let Some(any) = branches("anyOf")
-            && !any.iter().any(|branch| valid(branch).is_empty())
-        {
-            refuse("validate at least one schema (anyOf)");
-            errors.extend(closest(any.iter().map(valid)));
+        let any = branches("anyOf");
+        if !any.is_empty() && !any.iter().any(|branch| breaches(branch).is_empty()) {
+            errors.push(refusal("validate at least one schema (anyOf)"));
+            errors.extend(closest(any.iter().map(breaches)));
         }
-        let mut refuse = |what: &str| errors.push(FieldError::invalid(path, &shown(value), format!("{path:?} must {what}")));
-        if let Some(one) = branches("oneOf") {
-            match one.iter().filter(|branch| valid(branch).is_empty()).count() {
-                1 => {}
-                0 => {
-                    refuse("validate one and only one schema (oneOf). Found none valid");
-                    errors.extend(closest(one.iter().map(valid)));
-                }
-                found => refuse(&format!("validate one and only one schema (oneOf). Found {found} valid alternatives")),
+        let one = branches("oneOf");
+        match one.iter().filter(|branch| breaches(branch).is_empty()).count() {
+            0 if !one.is_empty() => {
+                errors.push(refusal("validate one and only one schema (oneOf). Found none valid"));
+                errors.extend(closest(one.iter().map(breaches)));
             }
+            0 | 1 => {}
+            found => errors.push(refusal(&format!("validate one and only one schema (oneOf). Found {found} valid alternatives"))),
         }
-        if let Some(not) = schema.get("not")
-            && valid(not).is_empty()
-        {
-            errors.push(FieldError::invalid(path, &shown(value), format!("{path:?} must not validate the schema (not)")));
+        if schema.get("not").is_some_and(|not| breaches(not).is_empty()) {
+            errors.push(refusal("not validate the schema (not)"));
         }
     }
+}
+
+/// An error that the server attaches to no field.
+fn of_nothing(detail: String) -> FieldError {
+    FieldError { field: "<nil>".to_owned(), breach: Breach::Invalid, value: "\"\"".to_owned(), detail }
 }
 
 /// The errors of the branch that came closest, which the server adds to its own.
 fn closest(branches: impl Iterator<Item = Vec<FieldError>>) -> Vec<FieldError> {
     branches.min_by_key(Vec::len).unwrap_or_default()
-}
-
-/// The value as the texts about `oneOf` and its like show it: composite values as an empty text.
-fn shown(value: &Value) -> Value {
-    if value.is_object() || value.is_array() { json!("") } else { value.clone() }
 }
 
 fn type_of(value: &Value) -> &'static str {
@@ -180,8 +183,9 @@ fn type_error(path: &str, wanted: &str, is: &str) -> FieldError {
     FieldError { field: path.to_owned(), breach: Breach::Type, value: format!("\"{is}\""), detail }
 }
 
-fn too_many(path: &str, length: u64, most: u64, what: &str) -> FieldError {
-    FieldError { field: path.to_owned(), breach: Breach::TooMany, value: length.to_string(), detail: format!("must have at most {most} {what}") }
+/// The server says "items" of properties too.
+fn too_many(path: &str, length: u64, most: u64) -> FieldError {
+    FieldError { field: path.to_owned(), breach: Breach::TooMany, value: length.to_string(), detail: format!("must have at most {most} items") }
 }
 
 fn check_enum(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) {

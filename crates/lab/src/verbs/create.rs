@@ -30,7 +30,7 @@ impl Desk<'_> {
         let name = self.name(&mut object)?;
         self.check_namespace(namespace, &name)?;
         if !paths::text(&object, "/metadata/resourceVersion").is_empty() {
-            return Err(Failure::bad_request("resourceVersion should not be set on objects to be created"));
+            return Err(Failure::unknown("resourceVersion should not be set on objects to be created"));
         }
         let api_version = self.resource.api_version();
         let config = applies.then(|| object.clone());
@@ -43,7 +43,7 @@ impl Desk<'_> {
         }
         paths::set(&mut object, &["apiVersion"], json!(api_version));
         paths::set(&mut object, &["kind"], json!(self.resource.kind));
-        let mut object = self.complete(object, None)?;
+        let mut object = self.complete(object, None, Part::Main)?;
         if self.store.get(&self.resource.table, namespace, &name).is_some() {
             return Err(Failure::already_exists(&self.resource.plural, &self.resource.group, &name));
         }
@@ -57,6 +57,7 @@ impl Desk<'_> {
         }
         let manager = self.manager(applies, Part::Main);
         apply::record_created(&mut object, config.as_ref(), &manager, Types(&Arc::clone(&self.resource)));
+        self.admit(&mut object);
         Ok(self.put(object))
     }
 

@@ -88,6 +88,9 @@ impl Desk<'_> {
         let generation = paths::integer(object, "/metadata/generation");
         let fields = metadata(object);
         fields.insert("deletionTimestamp".to_owned(), json!(stamp(self.now)));
+        if self.resource.table == "customresourcedefinitions.apiextensions.k8s.io" {
+            return;
+        }
         fields.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
         if let Some(generation) = generation {
             fields.insert("generation".to_owned(), json!(generation + 1));
@@ -99,19 +102,21 @@ impl Desk<'_> {
 
     fn check_preconditions(&self, object: &Value, name: &str, options: &DeleteOptions) -> Result<(), Failure> {
         let version = paths::text(object, "/metadata/resourceVersion");
+        // Here the server names the kind, not the resource.
+        let conflict = |why: &str| Failure::conflict(&self.resource.kind, &self.resource.group, name, why);
         if let Some(wanted) = options.uid.as_deref().filter(|wanted| *wanted != uid(object)) {
             let why = format!(
                 "the UID in the precondition ({wanted}) does not match the UID in record ({}). The object might have been deleted and then recreated",
                 uid(object)
             );
-            return Err(self.resource.conflict(name, &why));
+            return Err(conflict(&why));
         }
         if let Some(wanted) = options.version.as_deref().filter(|wanted| *wanted != version) {
             let why = format!(
                 "the ResourceVersion in the precondition ({wanted}) does not match the ResourceVersion in record ({version}). \
                  The object might have been modified"
             );
-            return Err(self.resource.conflict(name, &why));
+            return Err(conflict(&why));
         }
         Ok(())
     }

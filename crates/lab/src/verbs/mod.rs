@@ -45,6 +45,8 @@ pub(crate) struct WriteOptions {
     pub dry_run: bool,
     /// Who writes, for `managedFields`.
     pub manager: String,
+    /// Whether the writer gave that name for this purpose, as an apply must.
+    pub named_manager: bool,
     /// Whether an apply takes fields from other managers.
     pub force: bool,
     /// What to do about unknown fields.
@@ -99,21 +101,33 @@ impl<'a> Desk<'a> {
     }
 
     /// Brings an object into the form that is stored: unknown fields dropped, defaults filled in, rules checked.
-    fn complete(&mut self, object: Value, old: Option<&Value>) -> Result<Value, Failure> {
+    fn complete(&mut self, object: Value, old: Option<&Value>, part: Part) -> Result<Value, Failure> {
         let mut object = self.decode(object)?;
         match self.resource.builtin() {
-            Some(one) => {
-                (one.default)(&mut object, old);
-                self.give_addresses(&mut object)?;
-            }
+            Some(one) => (one.default)(&mut object, old),
             None => self.complete_custom(&mut object),
         }
         let mut errors = self.check_metadata(&object, old);
         match self.resource.builtin() {
             Some(one) => errors.extend((one.validate)(&object, old)),
-            None => errors.extend(self.resource.custom().map(|custom| custom.schema.validate(&object)).unwrap_or_default()),
+            None => errors.extend(self.check_custom(&object, old, part)),
         }
         if errors.is_empty() { Ok(object) } else { Err(self.resource.invalid(paths::text(&object, "/metadata/name"), &errors)) }
+    }
+
+    /// What breaks the schema now and did not before: an update may leave alone what was already wrong.
+    fn check_custom(&self, object: &Value, old: Option<&Value>, part: Part) -> Vec<FieldError> {
+        let Some(custom) = self.resource.custom() else { return Vec::new() };
+        let mut errors = custom.schema.validate(object);
+        if let (Some(old), false) = (old, errors.is_empty()) {
+            let known = custom.schema.validate(old);
+            errors.retain(|error| !known.contains(error));
+        }
+        if part == Part::Status {
+            // The server checks the status as if it were the object.
+            errors.iter_mut().for_each(|error| error.detail = error.detail.replace("status.", ""));
+        }
+        errors
     }
 
     fn complete_custom(&self, object: &mut Value) {
@@ -134,16 +148,19 @@ impl<'a> Desk<'a> {
                 defaults::quantities(&mut object, one.plural);
                 let mut typed = (one.decode)(object.clone()).map_err(|why| refuse(&self.resource, &why))?;
                 let dropped = missing_from(&object, &typed);
+                // The types make up empty values for what they require; whether that is allowed is for the rules to say.
+                retain_known(&mut typed, &object);
                 defaults::clean(&mut typed);
                 object = typed;
                 dropped
             }
             Origin::Custom(custom) => {
-                let metadata = object.get("metadata").cloned().unwrap_or_default();
-                let mut metadata = typed_metadata(metadata).map_err(|why| refuse(&self.resource, &why))?;
+                let given = object.get("metadata").cloned().unwrap_or_default();
+                let mut metadata = typed_metadata(given.clone()).map_err(|why| refuse(&self.resource, &why))?;
+                let unknown = missing_from(&given, &metadata).into_iter().map(|path| format!("metadata.{path}"));
                 defaults::clean(&mut metadata);
                 paths::set(&mut object, &["metadata"], metadata);
-                custom.schema.prune(&mut object)
+                unknown.chain(custom.schema.prune(&mut object)).collect()
             }
         };
         let dropped: Vec<_> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
@@ -165,6 +182,15 @@ impl<'a> Desk<'a> {
         }
         if !is.is_empty() && is != wanted {
             return Err(Failure::bad_request(format!("the API version in the data ({is}) does not match the expected API version ({wanted})")));
+        }
+        if kind.is_empty() && self.resource.custom().is_some() {
+            let (wanted, text) = (&self.resource.kind, object.to_string());
+            let why = format!("the object provided is unrecognized (must be of type {wanted}): Object 'Kind' is missing in '{text}'");
+            return Err(Failure::bad_request(why));
+        }
+        if !kind.is_empty() && kind != self.resource.kind && self.resource.custom().is_some() {
+            let error = FieldError::invalid("kind", &json!(kind), format!("must be {}", self.resource.kind));
+            return Err(Failure::invalid(kind, &self.resource.group, paths::text(object, "/metadata/name"), &[error]));
         }
         if !kind.is_empty() && kind != self.resource.kind {
             let version = &self.resource.version;
@@ -208,10 +234,13 @@ impl<'a> Desk<'a> {
         stored
     }
 
-    /// Gives a Service the addresses and node ports that it needs.
-    fn give_addresses(&mut self, object: &mut Value) -> Result<(), Failure> {
+    /// Adds what is nobody's: a Service's addresses and node ports, a Pod's priority and tolerations.
+    fn admit(&mut self, object: &mut Value) {
+        if self.resource.table == "pods" {
+            defaults::pod::admit(object);
+        }
         if self.resource.table != "services" || paths::text(object, "/spec/type") == "ExternalName" {
-            return Ok(());
+            return;
         }
         if paths::text(object, "/spec/clusterIP").is_empty() {
             let first = paths::list(object, "/spec/clusterIPs").next().and_then(Value::as_str).map(str::to_owned);
@@ -232,7 +261,6 @@ impl<'a> Desk<'a> {
                 port.insert("nodePort".to_owned(), json!(30000 + self.store.next_address() % 2768));
             }
         }
-        Ok(())
     }
 }
 
@@ -264,6 +292,20 @@ fn collect_missing(before: &Value, after: &Value, path: &str, missing: &mut Vec<
                 collect_missing(child, other, &format!("{path}[{at}]"), missing);
             }
         }
+        _ => {}
+    }
+}
+
+/// Takes out of the first value what is not in the second.
+fn retain_known(typed: &mut Value, given: &Value) {
+    match (typed, given) {
+        (Value::Object(typed), Value::Object(given)) => {
+            typed.retain(|key, _| given.contains_key(key));
+            for (key, child) in typed.iter_mut() {
+                retain_known(child, given.get(key).unwrap_or(&Value::Null));
+            }
+        }
+        (Value::Array(typed), Value::Array(given)) => typed.iter_mut().zip(given).for_each(|(child, of)| retain_known(child, of)),
         _ => {}
     }
 }

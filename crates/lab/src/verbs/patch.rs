@@ -2,7 +2,6 @@
 
 use super::update::Record;
 use super::{Desk, Part};
-use crate::defaults;
 use crate::failure::{Failure, FieldError};
 use crate::patch::types::Types;
 use crate::patch::{apply, json, merge, strategic};
@@ -23,17 +22,8 @@ pub(crate) enum PatchKind {
     Apply,
 }
 
-const ACCEPTED: [&str; 5] = [
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-    "application/apply-patch+cbor",
-];
-
 /// Custom kinds have no strategic merge.
-const ACCEPTED_BY_CUSTOM: [&str; 4] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml", "application/apply-patch+cbor"];
+const ACCEPTED_BY_CUSTOM: [&str; 3] = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 
 impl PatchKind {
     /// Reads a content type.
@@ -43,7 +33,7 @@ impl PatchKind {
             "application/merge-patch+json" => Ok(Self::Merge),
             "application/strategic-merge-patch+json" => Ok(Self::Strategic),
             "application/apply-patch+yaml" => Ok(Self::Apply),
-            _ => Err(Failure::unsupported_media_type(&ACCEPTED)),
+            _ => Err(Failure::unknown_patch()),
         }
     }
 
@@ -65,6 +55,10 @@ impl Desk<'_> {
         if kind == PatchKind::Strategic && self.resource.custom().is_some() {
             return Err(Failure::unsupported_media_type(&ACCEPTED_BY_CUSTOM));
         }
+        if kind != PatchKind::Apply && self.options.force {
+            let error = FieldError::forbidden("force", "may not be specified for non-apply patch");
+            return Err(Failure::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
+        }
         if kind == PatchKind::Apply {
             return self.apply(namespace, name, patch, part);
         }
@@ -74,7 +68,7 @@ impl Desk<'_> {
         match kind {
             PatchKind::Json => json::apply(&mut new, patch).map_err(|why| refuse_json(&why))?,
             PatchKind::Strategic => {
-                strategic::merge(&mut new, patch, Types(&resource)).map_err(|why| Failure::bad_request(why.to_string()))?;
+                strategic::merge(&mut new, patch, Types(&resource)).map_err(|why| Failure::unknown(why.to_string()))?;
             }
             PatchKind::Merge | PatchKind::Apply => merge::merge(&mut new, patch),
         }
@@ -84,7 +78,6 @@ impl Desk<'_> {
     fn apply(&mut self, namespace: &str, name: &str, config: &Value, part: Part) -> Result<(Arc<Value>, bool), Failure> {
         self.check_config(name, config)?;
         let mut config = config.clone();
-        defaults::quantities(&mut config, &self.resource.plural);
         if part == Part::Main && self.resource.status {
             paths::set(&mut config, &["status"], Value::Null);
         }
@@ -112,15 +105,14 @@ impl Desk<'_> {
     }
 
     fn check_config(&self, name: &str, config: &Value) -> Result<(), Failure> {
-        if self.options.manager.is_empty() {
+        if !self.options.named_manager {
             let error = FieldError::required("fieldManager", "is required for apply patch");
             return Err(Failure::invalid("PatchOptions", "meta.k8s.io", "", &[error]));
         }
-        self.check_kind(config)?;
-        for key in ["apiVersion", "kind"] {
-            if paths::text(config, &format!("/{key}")).is_empty() {
-                return Err(Failure::bad_request(format!("invalid object type: {}, Kind={}", paths::text(config, "/apiVersion"), paths::text(config, "/kind"))));
-            }
+        let (version, kind) = (paths::text(config, "/apiVersion"), paths::text(config, "/kind"));
+        if version != self.resource.api_version() || kind != self.resource.kind {
+            let version = if version.is_empty() { "/" } else { version };
+            return Err(Failure::bad_request(format!("invalid object type: {version}, Kind={kind}")));
         }
         if !config.pointer("/metadata/managedFields").is_none_or(Value::is_null) {
             return Err(Failure::bad_request("metadata.managedFields must be nil"));
@@ -135,12 +127,7 @@ impl Desk<'_> {
 
 fn refuse_json(why: &json::JsonPatchError) -> Failure {
     match why {
-        json::JsonPatchError::Malformed(text) => Failure::bad_request(text.clone()),
-        json::JsonPatchError::Refused(text) => Failure {
-            code: 422,
-            reason: "Invalid",
-            message: format!("the server rejected our request due to an error in our request: {text}"),
-            details: None,
-        },
+        json::JsonPatchError::Malformed => Failure::bad_request(format!("error decoding patch: {why}")),
+        json::JsonPatchError::Refused(_) => Failure::rejected(),
     }
 }

@@ -51,7 +51,7 @@ impl Desk<'_> {
     pub(crate) fn list(&self, namespace: Option<&str>, options: &ListOptions) -> Result<Page, Failure> {
         let now = self.store.version();
         if options.version > now {
-            return Err(Failure::timeout(format!("Too large resource version: {}, current: {now}", options.version)));
+            return Err(Failure::too_large_version(options.version, now));
         }
         let (version, after) = match &options.after {
             Some(token) => read_token(token)?,
@@ -81,7 +81,7 @@ fn token(version: u64, last: &Key) -> String {
 }
 
 fn read_token(token: &str) -> Result<(u64, Option<Key>), Failure> {
-    let invalid = || Failure::bad_request("continue key is not valid");
+    let invalid = || Failure::bad_request("invalid continue token: continue key is not valid");
     let bytes = URL_SAFE_NO_PAD.decode(token.trim_end_matches('=')).map_err(|_| invalid())?;
     let token: Value = serde_json::from_slice(&bytes).map_err(|_| invalid())?;
     let version = token.get("rv").and_then(Value::as_u64).ok_or_else(invalid)?;

@@ -22,20 +22,28 @@ pub(crate) enum Record {
 const KEPT: [&str; 6] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"];
 
 impl Desk<'_> {
-    /// Replaces an object, or its status.
-    pub(crate) fn replace(&mut self, namespace: &str, name: &str, object: Value, part: Part) -> Result<Arc<Value>, Failure> {
+    /// Replaces an object, or its status. The answer is the stored object, and whether it was created.
+    pub(crate) fn replace(&mut self, namespace: &str, name: &str, object: Value, part: Part) -> Result<(Arc<Value>, bool), Failure> {
         self.check_kind(&object)?;
-        let old = self.present(namespace, name)?;
         let given = paths::text(&object, "/metadata/name");
         if given != name {
             return Err(Failure::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
         }
+        if part == Part::Main && self.creates_on_update() && self.present(namespace, name).is_err() {
+            return self.create(namespace, object).map(|object| (object, true));
+        }
+        let old = self.present(namespace, name)?;
+        let given = uid(&object);
+        if !given.is_empty() && given != uid(&old) {
+            let why = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {}", uid(&old));
+            return Err(self.resource.conflict(name, &why));
+        }
         let version = paths::text(&object, "/metadata/resourceVersion");
         if version.is_empty() && !self.resource.allows_unconditional_update() {
             let error = FieldError { value: "0".to_owned(), ..FieldError::invalid("metadata.resourceVersion", &Value::Null, "must be specified for an update") };
-            return Err(self.resource.invalid(name, &[error]));
+            return Err(Failure::invalid(&self.resource.plural, &self.resource.group, name, &[error]));
         }
-        self.update(&old, object, part, Record::Changes)
+        Ok((self.update(&old, object, part, Record::Changes)?, false))
     }
 
     /// Writes the new state of a present object. `new` is in the version that was asked for.
@@ -57,13 +65,13 @@ impl Desk<'_> {
         }
         let forgets = forgets_managers(&new);
         keep(&old, &mut new);
-        let mut new = self.complete(new, Some(&old))?;
+        let mut new = self.complete(new, Some(&old), part)?;
         self.check_finalizers(&old, &new, name)?;
         if self.resource.counts_generations() && self.counts(&old, &new) {
             let generation = paths::integer(&old, "/metadata/generation").unwrap_or_default();
             paths::set(&mut new, &["metadata", "generation"], json!(generation + 1));
         }
-        if new == *old {
+        if is_same(&old, &new) {
             return Ok(Arc::clone(stored));
         }
         if forgets {
@@ -71,19 +79,26 @@ impl Desk<'_> {
         } else if record == Record::Changes {
             apply::record(&old, &mut new, &self.manager(false, part), Types(&resource));
         }
+        self.admit(&mut new);
         let deleting = !paths::text(&new, "/metadata/deletionTimestamp").is_empty();
         if deleting && paths::list(&new, "/metadata/finalizers").next().is_none() && !self.options.dry_run {
-            return Ok(self.finish_deletion(&new));
+            self.finish_deletion(&new);
+            return Ok(Arc::new(resource.stored(new)));
         }
         Ok(self.put(new))
+    }
+
+    /// Whether an update of an object that does not exist creates it.
+    fn creates_on_update(&self) -> bool {
+        matches!(self.resource.table.as_str(), "services" | "endpoints" | "events" | "leases.coordination.k8s.io")
+            || self.resource.group == "rbac.authorization.k8s.io"
     }
 
     fn check_version(&self, old: &Value, new: &Value, name: &str) -> Result<(), Failure> {
         let given = paths::text(new, "/metadata/resourceVersion");
         let given_uid = uid(new);
         if !given_uid.is_empty() && given_uid != uid(old) {
-            let why = format!("Precondition failed: UID in precondition: {given_uid}, UID in object meta: {}", uid(old));
-            return Err(self.resource.conflict(name, &why));
+            return Err(self.resource.invalid(name, &[FieldError::invalid("metadata.uid", &json!(given_uid), "field is immutable")]));
         }
         if !given.is_empty() && given != paths::text(old, "/metadata/resourceVersion") {
             return Err(Failure::modified(&self.resource.plural, &self.resource.group, name));
@@ -111,6 +126,17 @@ impl Desk<'_> {
         let keys = |object: &Value| object.as_object().map(|map| map.keys().filter(|key| counted(key)).cloned().collect::<Vec<_>>()).unwrap_or_default();
         keys(old).iter().chain(&keys(new)).any(|key| old.get(key) != new.get(key))
     }
+}
+
+/// Whether nothing differs but the times of `managedFields`.
+fn is_same(old: &Value, new: &Value) -> bool {
+    let timeless = |object: &Value| {
+        let mut object = object.clone();
+        let managed = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+        managed.into_iter().flatten().for_each(|entry| paths::set(entry, &["time"], Value::Null));
+        object
+    };
+    old == new || (old.get("spec") == new.get("spec") && timeless(old) == timeless(new))
 }
 
 /// Whether a client asks to forget who set what: a list without managers.
