@@ -24,7 +24,12 @@ pub fn istio_crds() -> Vec<Value> {
 }
 
 pub fn gateway_crds() -> Vec<Value> {
-    vec![permissive_crd("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes")]
+    let mut routes = permissive_crd("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes");
+    let mut older = routes["spec"]["versions"][0].clone();
+    older["name"] = json!("v1beta1");
+    older["storage"] = json!(false);
+    routes["spec"]["versions"].as_array_mut().unwrap().push(older);
+    vec![routes]
 }
 
 /// W under another name.
@@ -62,6 +67,35 @@ pub fn canary(name: &str, provider: &str, analysis: Value) -> Value {
             "service": {"port": 8080}, "analysis": analysis,
         }
     })
+}
+
+/// C for the Gateway API.
+pub fn gateway_canary(provider: &str, analysis: Value) -> Value {
+    let mut canary = canary("cart", provider, analysis);
+    canary["spec"]["service"]["hosts"] = json!(["cart.example.com"]);
+    canary["spec"]["service"]["gatewayRefs"] = json!([{"name": "entry", "namespace": "infra"}]);
+    canary
+}
+
+/// An Ingress `cart` for the Service `cart`, as users have it.
+pub fn ingress() -> Value {
+    json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress",
+        "metadata": {"name": "cart", "namespace": "shop", "labels": {"app": "cart"}, "annotations": {"kubernetes.io/ingress.class": "nginx", "mine": "1"}},
+        "spec": {"rules": [{"host": "cart.example.com", "http": {"paths": [
+            {"path": "/", "pathType": "Prefix", "backend": {"service": {"name": "cart", "port": {"number": 8080}}}}]}}]}})
+}
+
+/// C for NGINX.
+pub fn nginx_canary(analysis: Value) -> Value {
+    let mut canary = canary("cart", "nginx", analysis);
+    canary["spec"]["ingressRef"] = json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "name": "cart"});
+    canary
+}
+
+/// A metric by template.
+pub fn template(namespace: &str, name: &str, query: &str) -> Value {
+    json!({"apiVersion": "flagger.app/v1beta1", "kind": "MetricTemplate", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"provider": {"type": "prometheus", "address": "http://metrics:9090"}, "query": query}})
 }
 
 /// An interval of 10 s, threshold 2, the success rate; and whatever else.

@@ -213,6 +213,20 @@ impl World {
         (weight("cart-primary"), weight("cart-canary"))
     }
 
+    /// Weights of primary and canary in the last rule of the HTTPRoute `cart`.
+    pub fn gateway_weights(&self) -> (i64, i64) {
+        let route = self.get("httproute", "cart");
+        let backends = route["spec"]["rules"].as_array().unwrap().last().unwrap()["backendRefs"].clone();
+        let weight = |name: &str| backends.as_array().unwrap().iter().find(|one| one["name"] == name).map_or(0, |one| one["weight"].as_i64().unwrap_or(1));
+        (weight("cart-primary"), weight("cart-canary"))
+    }
+
+    /// An annotation `nginx.ingress.kubernetes.io/NAME` of the canary Ingress; empty: there is none.
+    pub fn nginx(&self, name: &str) -> String {
+        let annotation = self.get("ingress", "cart-canary")["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/{name}")].clone();
+        annotation.as_str().unwrap_or_default().to_owned()
+    }
+
     pub fn replicas(&self, deployment: &str) -> i64 {
         self.get("deploy", deployment)["spec"]["replicas"].as_i64().unwrap()
     }
