@@ -2,6 +2,8 @@
 //!
 //! A command writes files that follow from the code; with `--check` it writes nothing and fails where they differ.
 
+mod docs;
+mod licences;
 mod rbac;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +23,7 @@ type Command = fn() -> Result<Vec<Generated>>;
 /// Alphabetical.
 const COMMANDS: &[(&str, &str, Command)] = &[
     ("crds", "deploy/crds.yaml from the wire types", crds),
+    ("docs", "docs/deviations.md and docs/flags.md", docs::docs),
     ("rbac", "deploy/rbac.yaml from the lists of the providers", rbac::rbac),
 ];
 
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: &[String]) -> Result<()> {
     let (name, check) = match arguments {
+        [all] if all == "check" => return check_all(),
         [name] => (name, false),
         [name, flag] if flag == "--check" => (name, true),
         _ => bail!("usage: cargo xtask COMMAND [--check]\n{}", help()),
@@ -50,8 +54,20 @@ fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Everything that CI checks: no generated file is stale, every licence is allowed.
+fn check_all() -> Result<()> {
+    for (_, _, generate) in COMMANDS {
+        for file in generate()? {
+            compare(&file)?;
+            println!("{} is up to date", file.path.display());
+        }
+    }
+    licences::check()
+}
+
 fn help() -> String {
-    COMMANDS.iter().map(|(name, what, _)| format!("  {name}  {what}\n")).collect()
+    let commands: Vec<String> = COMMANDS.iter().map(|(name, what, _)| format!("  {name}   {what}")).collect();
+    format!("{}\n  check  all of them, and the licences of everything that is linked in", commands.join("\n"))
 }
 
 fn write(file: &Generated) -> Result<()> {
@@ -66,7 +82,7 @@ fn compare(file: &Generated) -> Result<()> {
     let path = root().join(&file.path);
     let present = std::fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     if present != file.content {
-        bail!("{} is stale: run the same command without --check", file.path.display());
+        bail!("{} is stale: run its `cargo xtask` command without --check", file.path.display());
     }
     Ok(())
 }
