@@ -11,6 +11,7 @@ use story::Ending;
 
 mod loopback;
 mod manifests;
+mod mesh;
 mod screen;
 mod stage;
 mod story;
@@ -32,6 +33,9 @@ pub(crate) struct Options {
     /// Weights of the canary, step by step, in percent. Every further one takes ten seconds more; the bad release gets no further than the first.
     #[arg(long, value_delimiter = ',', default_value = "30", value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=99))]
     steps: Vec<u8>,
+    /// Who splits the traffic.
+    #[arg(long, default_value = "istio", value_parser = clap::builder::PossibleValuesParser::new(mesh::Mesh::names()))]
+    provider: String,
     /// No colours, also on a terminal. The environment variable `NO_COLOR` does the same.
     #[arg(long)]
     no_color: bool,

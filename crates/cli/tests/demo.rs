@@ -43,8 +43,27 @@ fn a_good_release_is_promoted_and_a_bad_one_rolled_back_within_a_minute() {
 }
 
 #[test]
+fn ingress_nginx_tells_the_same_story() {
+    the_story_is_told_by("nginx");
+}
+
+#[test]
+fn gateway_api_tells_the_same_story() {
+    the_story_is_told_by("gatewayapi:v1");
+}
+
+fn the_story_is_told_by(provider: &str) {
+    let output = demo(&["--provider", provider]).unwrap();
+    let shown = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{shown}\n{}", String::from_utf8_lossy(&output.stderr));
+    assert!(shown.contains("Progressing   canary ###-------  30%") && !shown.contains("FAIL"), "{shown}");
+}
+
+#[test]
 fn wrong_usage_is_told_at_once() {
-    for arguments in [["--steps", "50,20"], ["--steps", "60"], ["--steps", "0"], ["--rate", "0"]] {
+    for arguments in
+        [["--steps", "50,20"], ["--steps", "60"], ["--steps", "0"], ["--rate", "0"], ["--provider", "none"]]
+    {
         let output = demo(&arguments).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(!output.stderr.is_empty(), "{arguments:?}");

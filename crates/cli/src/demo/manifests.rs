@@ -1,4 +1,4 @@
-//! What a user of a cluster with Istio would apply, and the kinds that such a cluster knows.
+//! What a user would apply, whoever splits the traffic (what differs by that is in `mesh`).
 
 use serde_json::{Value, json};
 
@@ -76,14 +76,13 @@ pub(super) fn application() -> [Value; 3] {
     ]
 }
 
-/// The Canary. The interval is the shortest that the controller allows.
+/// The Canary, without provider. The interval is the shortest that the controller allows.
 pub(super) fn canary(steps: &[u8]) -> Value {
     json!({
         "apiVersion": api::API_VERSION,
         "kind": "Canary",
         "metadata": {"name": APP, "namespace": NAMESPACE},
         "spec": {
-            "provider": "istio",
             "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": APP},
             "progressDeadlineSeconds": 60,
             "service": {"port": 80, "targetPort": 8080},
@@ -100,54 +99,36 @@ pub(super) fn canary(steps: &[u8]) -> Value {
     })
 }
 
-/// Our own kinds, and those of Istio that the controller writes, without a schema.
-pub(super) fn definitions() -> Vec<Value> {
-    let istio = |kind: &str, plural: &str| {
-        json!({
-            "apiVersion": "apiextensions.k8s.io/v1",
-            "kind": "CustomResourceDefinition",
-            "metadata": {"name": format!("{plural}.networking.istio.io")},
-            "spec": {
-                "group": "networking.istio.io",
-                "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
-                "scope": "Namespaced",
-                "versions": [{
-                    "name": "v1beta1",
-                    "served": true,
-                    "storage": true,
-                    "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-                }],
-            },
-        })
-    };
-    let istio = [istio("VirtualService", "virtualservices"), istio("DestinationRule", "destinationrules")];
-    api::crd::all().into_iter().chain(istio).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::mesh::MESHES;
     use super::*;
     use api::{Canary, Settings, validate};
 
     #[test]
     fn the_canary_is_one_that_the_controller_accepts() {
-        let canary: Canary = api::decode(canary(&[20, 50])).unwrap();
-        validate(&canary, &Settings::default()).unwrap();
-        assert_eq!(api::derived::interval(&canary.spec).to_string(), "10s");
-        assert_eq!(api::derived::strategy(&canary.spec), api::Strategy::Weighted);
-        let analysis = canary.spec.analysis().unwrap();
-        assert_eq!(api::derived::max_weight(analysis), 50);
-        assert_eq!(api::derived::threshold(&canary.spec), 1);
+        for mesh in &MESHES {
+            let canary: Canary = api::decode(mesh.adapt(canary(&[20, 50]))).unwrap();
+            validate(&canary, &Settings::default()).unwrap();
+            assert_eq!(api::derived::provider(&canary.spec, ""), mesh.provider);
+            assert_eq!(api::derived::interval(&canary.spec).to_string(), "10s");
+            assert_eq!(api::derived::strategy(&canary.spec), api::Strategy::Weighted);
+            assert_eq!(api::derived::max_weight(canary.spec.analysis().unwrap()), 50);
+            assert_eq!(api::derived::threshold(&canary.spec), 1);
+        }
     }
 
     #[tokio::test]
     async fn a_cluster_takes_all_of_it() {
-        let lab = lab::Lab::default();
-        for object in definitions().iter().chain(&application()).chain([&canary(&[30])]) {
-            lab.apply(object).unwrap_or_else(|refusal| panic!("{refusal}: {object}"));
+        for mesh in &MESHES {
+            let lab = lab::Lab::default();
+            let own = api::crd::all().into_iter().chain(mesh.definitions());
+            for object in own.chain(application()).chain(mesh.objects()).chain([mesh.adapt(canary(&[30]))]) {
+                lab.apply(&object).unwrap_or_else(|refusal| panic!("{refusal}: {object}"));
+            }
+            let changed = lab.merge("Deployment", NAMESPACE, APP, &BAD.release()).unwrap();
+            let behaviour = lab::dataplane::app::Behaviour::of(&changed);
+            assert_eq!((behaviour.version.as_str(), behaviour.error_percent), (BAD.tag, i64::from(BAD.error_percent)));
         }
-        let changed = lab.merge("Deployment", NAMESPACE, APP, &BAD.release()).unwrap();
-        let behaviour = lab::dataplane::app::Behaviour::of(&changed);
-        assert_eq!((behaviour.version.as_str(), behaviour.error_percent), (BAD.tag, i64::from(BAD.error_percent)));
     }
 }

@@ -1,7 +1,8 @@
 //! The stage: lab, nodes, mesh, Prometheus and the controller, all in this process, tied together by HTTP on loopback.
 
 use super::loopback::Loopback;
-use super::manifests::{self, APP, NAMESPACE};
+use super::manifests::{APP, NAMESPACE};
+use super::mesh::Mesh;
 use controller::logging::{Encoding, Level, Logger};
 use lab::dataplane::DataPlane;
 use lab::{Lab, NodeOptions, Server, SystemClock};
@@ -34,11 +35,11 @@ pub(super) struct Stage {
 
 impl Stage {
     /// Starts everything and waits until the controller watches. The error is for people.
-    pub(super) async fn set_up() -> Result<Self, String> {
+    pub(super) async fn set_up(mesh: &Mesh) -> Result<Self, String> {
         let nodes = NodeOptions { ready_after: READY_AFTER, ..NodeOptions::default() };
         let lab =
             Lab::new(lab::Options { clock: Arc::new(SystemClock), nodes: Some(nodes), ..lab::Options::default() });
-        for definition in manifests::definitions() {
+        for definition in api::crd::all().into_iter().chain(mesh.definitions()) {
             lab.apply(&definition).map_err(|refusal| refusal.to_string())?;
         }
         let no_port = |error: std::io::Error| format!("no port on 127.0.0.1: {error}");

@@ -4,6 +4,7 @@
 
 use super::Options;
 use super::manifests::{self, APP, BAD, FIRST, GOOD, NAMESPACE, PRIMARY, Version};
+use super::mesh::Mesh;
 use super::screen::{Screen, Tone, bar, percentage};
 use super::stage::Stage;
 use super::verdict::{self, Evidence};
@@ -40,7 +41,11 @@ pub(super) enum Ending {
 /// Runs the demo.
 pub(super) async fn tell(options: &Options, screen: &mut Screen) -> Ending {
     screen.line(Tone::Heading, "A rollout that succeeds and one that fails, on this machine alone");
-    let stage = match Stage::set_up().await {
+    screen.say(&format!("Traffic is split as         {} does", options.provider));
+    let Some(mesh) = Mesh::named(&options.provider) else {
+        return Ending::NotStarted(format!("the lab does not know the provider {}", options.provider));
+    };
+    let stage = match Stage::set_up(mesh).await {
         Ok(stage) => stage,
         Err(why) => return Ending::NotStarted(why),
     };
@@ -53,6 +58,7 @@ pub(super) async fn tell(options: &Options, screen: &mut Screen) -> Ending {
     ));
     let mut narrator = Narrator {
         stage: &stage,
+        mesh,
         screen,
         load: None,
         told: HashSet::new(),
@@ -89,6 +95,7 @@ impl From<lab::Failure> for Trouble {
 
 struct Narrator<'a> {
     stage: &'a Stage,
+    mesh: &'static Mesh,
     screen: &'a mut Screen,
     load: Option<Load>,
     /// Events by name and count.
@@ -117,7 +124,7 @@ impl Narrator<'_> {
         Ok(Evidence {
             promoted,
             rolled_back: (phase(&lab), image(&lab, PRIMARY)),
-            weight: weight(&lab),
+            weight: (self.mesh.weight)(&lab),
             tally: self.load.as_ref().map(Load::tally).unwrap_or_default(),
             seconds: self.screen.seconds(),
         })
@@ -129,7 +136,7 @@ impl Narrator<'_> {
             "An application with users: {} {}, {} requests per second",
             APP, FIRST.tag, options.rate
         ));
-        for object in manifests::application() {
+        for object in manifests::application().into_iter().chain(self.mesh.objects()) {
             lab.apply(&object)?;
         }
         self.until("the application is ready", SOON, || ready(lab, APP)).await?;
@@ -141,7 +148,7 @@ impl Narrator<'_> {
             "A Canary for it: {} of the requests, then all; one failed check is one too many",
             steps.join(", ")
         ));
-        lab.apply(&manifests::canary(&options.steps))?;
+        lab.apply(&self.mesh.adapt(manifests::canary(&options.steps)))?;
         self.until("the Canary is initialized", SOON, || phase(lab) == "Initialized").await?;
         self.watch(PAUSE).await;
         Ok(())
@@ -227,7 +234,7 @@ impl Narrator<'_> {
                 format!("{workload}:{version} {} ({} ok)", count.requests, percentage(count.success_rate()))
             })
             .collect();
-        let weight = weight(&self.stage.lab).unwrap_or(0);
+        let weight = (self.mesh.weight)(&self.stage.lab).unwrap_or(0);
         let phase = phase(&self.stage.lab);
         let phase = if phase.is_empty() { "-" } else { phase.as_str() };
         let line = format!(
@@ -250,7 +257,7 @@ impl Narrator<'_> {
             .map(|canary| list(canary, "/status/conditions").map(Value::to_string).collect::<Vec<_>>());
         self.screen.heading("The demo did not end as it should");
         self.screen.line(Tone::Bad, what);
-        self.screen.say(&format!("The Canary's phase is {:?}, its weight {:?}.", phase(lab), weight(lab)));
+        self.screen.say(&format!("The Canary's phase is {:?}, its weight {:?}.", phase(lab), (self.mesh.weight)(lab)));
         for condition in conditions.unwrap_or_default() {
             self.screen.say(&format!("  {condition}"));
         }
@@ -288,12 +295,4 @@ fn ready(lab: &Lab, deployment: &str) -> bool {
         let wanted = integer(&live, "/spec/replicas").unwrap_or(1);
         integer(&live, "/status/readyReplicas").unwrap_or(0) >= wanted
     })
-}
-
-/// The canary's weight as the mesh knows it; `None` before there is a route.
-fn weight(lab: &Lab) -> Option<i64> {
-    let route = lab.get("VirtualService", NAMESPACE, APP)?;
-    let canary =
-        list(&route, "/spec/http/0/route").find(|one| text(one, "/destination/host") == format!("{APP}-canary"))?;
-    integer(canary, "/weight")
 }
