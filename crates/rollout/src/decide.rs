@@ -95,10 +95,8 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
     if let Err(trouble) = &seen.configs {
         return Ok(script.halt("ConfigsUnreadable", &trouble.message));
     }
-    if analysed {
-        if let Err(trouble) = &seen.primary.readiness {
-            return Ok(script.wait_for_readiness(&trouble.message));
-        }
+    if let (true, Err(trouble)) = (analysed, &seen.primary.readiness) {
+        return Ok(script.wait_for_readiness(&trouble.message));
     }
     let revision = change::hash(seen).unwrap_or_default().to_owned();
     if seen.primary.exists && !seen.primary.current && seen.memory.copied.as_ref() != Some(&revision) {
@@ -112,12 +110,10 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
         script.act(Action::PauseScaler);
     }
     script.act(Action::EnsureApex);
-    if !live.canary.is_zero() {
-        script.route(Routes::to_primary());
-    }
+    // Before the target loses its pods: what cannot be read may send traffic to it.
+    script.route(Routes::to_primary());
     script.act(Action::Log(format!("Scaling down {} {}", rollout.target.kind, rollout.full_target())));
     script.act(Action::ScaleDown);
-    script.route(Routes::to_primary());
     script.sync(Phase::Initialized, 0);
     script.emit_as(Phase::Initialized, EventKind::Normal, format!("Initialization done! {}", rollout.full_name()));
     script.alert(Severity::Info, format!("New {} detected, initialization completed.", rollout.target.kind), true);
@@ -151,9 +147,9 @@ fn carry_on(script: &mut Script<'_>) -> Flow<Box<End>> {
             match seen.status.phase {
                 // The revision that would be copied is not the one that was confirmed.
                 _ if script.rollout.skip_analysis && change::change(seen) == Change::New => Ok(round::restart(script)),
-                _ if script.rollout.skip_analysis => finish::skip(script, &live),
-                Phase::Promoting => finish::shift(script, &live),
-                _ => finish::scale_down(script, &live),
+                _ if script.rollout.skip_analysis => Ok(finish::skip(script, &live)),
+                Phase::Promoting => Ok(finish::shift(script, &live)),
+                _ => Ok(finish::scale_down(script, &live)),
             }
         }
         _ => idle::decide(script),
@@ -186,17 +182,14 @@ fn upheld(rollout: &Rollout, seen: &Observation) -> Routes {
         Phase::Waiting | Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting | Phase::Finalising
     );
     match &seen.routes {
-        Ok(live) if !resting => Routes { affinity: None, ..live.clone() },
+        // Also at rest no repair takes traffic from the only side with pods: a promotion failed, and a fix is being deployed.
+        Ok(live) if !resting || finish::would_go_dark(seen) => Routes { affinity: None, ..live.clone() },
         _ => implied(rollout, seen),
     }
 }
 
 fn implied(rollout: &Rollout, seen: &Observation) -> Routes {
     let status = &seen.status;
-    if let (true, Ok(live)) = (status.phase == Phase::Failed && status.canary_weight > 0 && !seen.canary_serves() && !seen.primary_serves(), &seen.routes) {
-        // A promotion failed, and now the canary is not ready either (somebody deploys a fix): moving traffic would only send it to the side that is broken.
-        return Routes { affinity: None, ..live.clone() };
-    }
     let (strategy, iterations) = strategy::effective(rollout, &seen.abilities);
     let running = matches!(status.phase, Phase::Progressing | Phase::WaitingPromotion | Phase::Promoting);
     let canary = match strategy {
@@ -233,7 +226,7 @@ fn primary_ready(script: &mut Script<'_>) -> Flow<()> {
         script.wait_for_readiness(&trouble.message)
     } else {
         script.warn(trouble.message.clone());
-        finish::roll_back(script, finish::Cause::Primary)
+        finish::roll_back(script, &finish::Cause::Primary)
     })
 }
 

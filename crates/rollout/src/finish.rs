@@ -8,7 +8,7 @@ use crate::change::{self, Change};
 use crate::observation::Observation;
 use crate::plan::{Action, EventKind, Outcome, Reason};
 use crate::routes::{Routes, Weight};
-use crate::script::{End, Flow, Script};
+use crate::script::{End, Script};
 use crate::status;
 use api::{Phase, Severity};
 use std::fmt;
@@ -63,7 +63,7 @@ impl fmt::Display for Unannounced {
 }
 
 /// Phase Promoting: the primary runs the new template; traffic goes back to it, at once or step by step.
-pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
+pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Box<End> {
     let rollout = script.rollout;
     let now = script.seen.now;
     if rollout.autoscaler.is_some() {
@@ -71,7 +71,7 @@ pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     }
     if !script.seen.abilities.shifts {
         script.enter(Phase::Finalising, 0);
-        return Ok(script.done(Reason::Stepped, Some(now)));
+        return script.done(Reason::Stepped, Some(now));
     }
     let step = rollout.analysis.step_weight_promotion;
     // Without pods the canary cannot keep the share that it would lose step by step.
@@ -79,14 +79,14 @@ pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
         script.route(Routes::to_primary());
         script.enter(Phase::Finalising, 0);
         script.normal("Routing all traffic to primary");
-        return Ok(settle(script));
+        return settle(script);
     }
     if live.canary.is_zero() {
         script.enter(Phase::Finalising, 0);
-        return Ok(settle(script));
+        return settle(script);
     }
     if let Some(due) = script.seen.memory.moved.map(|moved| script.later(moved)).filter(|due| *due > now) {
-        return Ok(script.done(Reason::Interval, Some(due)));
+        return script.done(Reason::Interval, Some(due));
     }
     let next = Weight::clipped(live.canary.percent() - step);
     script.route(Routes::weighted(next));
@@ -100,7 +100,7 @@ pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     }
     script.normal(format!("Advance {} primary weight {}", rollout.full_name(), next.rest()));
     let wake = script.later(now);
-    Ok(script.done(Reason::Stepped, Some(wake)))
+    script.done(Reason::Stepped, Some(wake))
 }
 
 /// Proxies need time to notice that the canary has lost its traffic, before it is scaled down.
@@ -112,30 +112,30 @@ fn settle(script: &mut Script<'_>) -> Box<End> {
 }
 
 /// Phase Finalising: an interval after the traffic went back, the canary is scaled down.
-pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
+pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Box<End> {
     let now = script.seen.now;
     if script.seen.abilities.shifts && (!live.canary.is_zero() || live.mirrored) {
         // Somebody changed or restored the routes: a side with traffic is never scaled down.
         script.route(Routes::to_primary());
-        return Ok(settle(script));
+        return settle(script);
     }
     let since = script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|since| script.seen.abilities.shifts && *since <= now);
     if let Some(due) = since.map(|since| script.later(since)).filter(|due| *due > now) {
-        return Ok(script.done(Reason::Interval, Some(due)));
+        return script.done(Reason::Interval, Some(due));
     }
     rest(script);
     script.status.unannounced = Some(unannounced(script, Ending::Promoted));
     script.enter(Phase::Succeeded, 0);
     script.count(Outcome::Succeeded);
-    Ok(over(script, Reason::Finished))
+    over(script, Reason::Finished)
 }
 
 /// Promotion without analysis: all in one go, as users of `skipAnalysis` expect.
-pub(crate) fn skip(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
+pub(crate) fn skip(script: &mut Script<'_>, live: &Routes) -> Box<End> {
     let rollout = script.rollout;
     let revision = copied(script);
     if !live.canary.is_zero() && !script.seen.primary_serves() {
-        return Ok(heal(script, revision));
+        return heal(script, revision);
     }
     script.route(Routes::to_primary());
     script.normal(format!("Copying {} template spec to {}.{}", rollout.full_target(), rollout.primary, rollout.namespace));
@@ -147,7 +147,7 @@ pub(crate) fn skip(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     script.status.unannounced = Some(unannounced(script, Ending::Skipped));
     script.enter(Phase::Succeeded, 0);
     script.count(Outcome::Skipped);
-    Ok(over(script, Reason::Finished))
+    over(script, Reason::Finished)
 }
 
 /// The canary has traffic, and the primary cannot serve: it gets the new template first, and traffic when it can.
@@ -178,7 +178,7 @@ pub(crate) fn would_go_dark(seen: &Observation) -> bool {
 }
 
 /// The canary is given up: traffic to the primary, target to zero.
-pub(crate) fn roll_back(script: &mut Script<'_>, cause: Cause) -> Box<End> {
+pub(crate) fn roll_back(script: &mut Script<'_>, cause: &Cause) -> Box<End> {
     let rollout = script.rollout;
     let name = rollout.full_name();
     if would_go_dark(script.seen) {
@@ -192,7 +192,7 @@ pub(crate) fn roll_back(script: &mut Script<'_>, cause: Cause) -> Box<End> {
         script.warn(format!("Rolling back {name} failed checks threshold reached {failed}"));
         script.alert(Severity::Error, format!("Failed checks threshold reached {failed}"), false);
     }
-    if let Cause::Deadline(reason) = &cause {
+    if let Cause::Deadline(reason) = cause {
         script.warn(format!("Rolling back {name} progress deadline exceeded {reason}"));
         script.alert(Severity::Error, format!("Progress deadline exceeded {reason}"), false);
     }

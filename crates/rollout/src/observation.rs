@@ -22,7 +22,7 @@ pub struct Observation {
     pub target: Result<Target, Trouble>,
     /// Our copy of it that serves.
     pub primary: Primary,
-    /// ConfigMaps and Secrets that the target uses: `Ok(None)` when tracking does not apply; or why one cannot be read.
+    /// `ConfigMap`s and Secrets that the target uses: `Ok(None)` when tracking does not apply; or why one cannot be read.
     pub configs: Result<Option<Configs>, Trouble>,
     /// Where traffic goes now, as the live objects say.
     pub routes: Result<Routes, Trouble>,
@@ -135,7 +135,7 @@ pub struct Primary {
     pub current: bool,
 }
 
-/// Tracked ConfigMaps and Secrets of the target: `configmap/name` or `secret/name` to checksum.
+/// Tracked `ConfigMap`s and Secrets of the target: `configmap/name` or `secret/name` to checksum.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Configs {
     /// Checksums by the current formula: what is written to `status.trackedConfigs`.

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 const SUCCESS_RATE: &str = "request-success-rate";
 const DURATION: &str = "request-duration";
 
-/// Phases Progressing and WaitingPromotion.
+/// Phases Progressing and `WaitingPromotion`.
 pub(crate) fn decide(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     let rollout = script.rollout;
     if change::change(script.seen) == Change::New {
@@ -27,11 +27,11 @@ pub(crate) fn decide(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     }
     canary_ready(script)?;
     if rollout.skip_analysis {
-        return finish::skip(script, live);
+        return Ok(finish::skip(script, live));
     }
     if given_up(script) {
         rollback_hooks(script)?;
-        return Ok(finish::roll_back(script, finish::Cause::Threshold));
+        return Ok(finish::roll_back(script, &finish::Cause::Threshold));
     }
     if let Some(end) = catch_up(script, live) {
         return Ok(end);
@@ -75,7 +75,7 @@ pub(crate) fn canary_ready(script: &mut Script<'_>) -> Flow<()> {
         Err(trouble) if trouble.retriable => Err(script.wait_for_readiness(&trouble.message)),
         Err(trouble) => {
             script.warn(trouble.message.clone());
-            Err(finish::roll_back(script, finish::Cause::Deadline(trouble.message.clone())))
+            Err(finish::roll_back(script, &finish::Cause::Deadline(trouble.message.clone())))
         }
     }
 }
@@ -127,7 +127,7 @@ pub(crate) fn rollback_hooks(script: &mut Script<'_>) -> Flow<()> {
         script.warn(format!("Rollback check {} passed", hook.name));
         script.warn(format!("Rolling back {} manual webhook invoked", rollout.full_name()));
         script.alert(Severity::Warn, "Rolling back manual webhook invoked", false);
-        return Err(finish::roll_back(script, finish::Cause::Hook));
+        return Err(finish::roll_back(script, &finish::Cause::Hook));
     }
     Ok(())
 }

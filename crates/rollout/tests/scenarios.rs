@@ -123,8 +123,8 @@ fn l_09_happy_promotion() {
         "-> Initializing
 [Initializing] all the metrics providers are available!
 [Initializing] {ROLLING}
-scale cart down
 route 100/0
+scale cart down
 -> Initialized
 [Initialized] Initialization done! cart.shop
 alert info: New Deployment detected, initialization completed.
