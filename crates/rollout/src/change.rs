@@ -78,3 +78,81 @@ fn configs_changed(seen: &Observation, rebased: &mut CanaryStatus) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::{Configs, Target, Trouble};
+    use crate::testing::seen;
+    use std::collections::BTreeMap;
+
+    fn of(hash: &str, older: &[&str], phase: Phase, applied: &str, promoted: &str) -> Observation {
+        let mut seen = seen();
+        seen.status.phase = phase;
+        seen.status.last_applied_spec = Some(applied.to_owned());
+        seen.status.last_promoted_spec = Some(promoted.to_owned());
+        if let Ok(target) = &mut seen.target {
+            target.revision.hash = hash.to_owned();
+            target.revision.older = older.iter().map(|older| (*older).to_owned()).collect();
+        }
+        seen
+    }
+
+    fn incomparable(seen: &mut Observation, same_images: bool) {
+        if let Ok(Target { revision, .. }) = &mut seen.target {
+            (revision.comparable, revision.same_images) = (false, same_images);
+        }
+    }
+
+    fn rebased(change: &Change) -> (Option<&str>, Option<&str>) {
+        let Change::Rebaseline(status) = change else { panic!("{change:?}") };
+        (status.last_applied_spec.as_deref(), status.last_promoted_spec.as_deref())
+    }
+
+    #[test]
+    fn what_was_applied_or_promoted_is_no_change() {
+        assert_eq!(change(&of("a", &[], Phase::Failed, "a", "p")), Change::None);
+        assert_eq!(change(&of("p", &[], Phase::Progressing, "a", "p")), Change::None);
+        assert_eq!(change(&of("b", &[], Phase::Succeeded, "a", "p")), Change::New);
+        assert_eq!(change(&of("b", &[], Phase::Initialized, "", "")), Change::New);
+    }
+
+    #[test]
+    fn hashes_of_older_formulas_are_taken_over_without_a_rollout() {
+        let promoted = change(&of("new", &["old"], Phase::Succeeded, "old", "old"));
+        assert_eq!(rebased(&promoted), (Some("new"), Some("new")));
+        let running = change(&of("new", &["old"], Phase::Progressing, "old", "other"));
+        assert_eq!(rebased(&running), (Some("new"), Some("other")));
+        assert_eq!(change(&of("new", &["older"], Phase::Succeeded, "old", "old")), Change::New);
+    }
+
+    #[test]
+    fn where_hashes_say_nothing_the_images_do() {
+        let mut same = of("new", &[], Phase::Succeeded, "x:1", "x:1");
+        incomparable(&mut same, true);
+        assert_eq!(rebased(&change(&same)), (Some("new"), Some("new")));
+        incomparable(&mut same, false);
+        assert_eq!(change(&same), Change::New);
+        same.status.phase = Phase::Progressing;
+        incomparable(&mut same, true);
+        assert_eq!(change(&same), Change::New);
+    }
+
+    #[test]
+    fn configs_count_and_checksums_of_the_reference_are_taken_over() {
+        let mut seen = of("a", &[], Phase::Succeeded, "a", "a");
+        let one = |value: &str| BTreeMap::from([("secret/s".to_owned(), value.to_owned())]);
+        seen.status.tracked_configs = Some(one("1"));
+        seen.configs = Ok(Some(Configs { checksums: one("1"), legacy: BTreeMap::new() }));
+        assert_eq!(change(&seen), Change::None);
+        seen.configs = Ok(Some(Configs { checksums: one("2"), legacy: one("1") }));
+        let Change::Rebaseline(status) = change(&seen) else { panic!("not taken over") };
+        assert_eq!(status.tracked_configs, Some(one("2")));
+        seen.configs = Ok(Some(Configs { checksums: one("2"), legacy: BTreeMap::new() }));
+        assert_eq!(change(&seen), Change::New);
+        seen.configs = Ok(Some(Configs::default()));
+        assert_eq!(change(&seen), Change::New, "one that is used no more");
+        seen.configs = Err(Trouble::passing("unreadable"));
+        assert_eq!(change(&seen), Change::None);
+    }
+}

@@ -282,3 +282,52 @@ fn moves(action: &Action) -> Option<&'static str> {
         | Action::Log(_) => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Trouble;
+    use crate::plan::{Gauges, Reason};
+    use crate::routes::Weight;
+    use crate::testing;
+    use jiff::Timestamp;
+
+    fn broken(seen: &Observation, actions: Vec<Action>, wake: Option<Timestamp>) -> Vec<Violation> {
+        let plan = Plan { actions, wake, why: Reason::Stepped, memory: seen.memory.clone(), gauges: Gauges::default() };
+        check(&testing::rollout(), seen, &Decision { upkeep: Vec::new(), next: Next::Act(plan) })
+    }
+
+    fn analysed(weight: i64) -> Observation {
+        let mut seen = testing::seen();
+        seen.status.phase = Phase::Progressing;
+        seen.routes = Ok(Routes::weighted(Weight::clipped(weight)));
+        if let Ok(target) = &mut seen.target {
+            target.scaled_down = false;
+        }
+        seen
+    }
+
+    #[test]
+    fn each_promise_can_be_broken() {
+        let seen = analysed(50);
+        let later = Some(seen.now + jiff::SignedDuration::from_secs(10));
+        assert_eq!(broken(&seen, vec![Action::Route(Routes::weighted(Weight::clipped(60)))], later), []);
+        assert_eq!(broken(&seen, vec![Action::ScaleDown], later), [Violation::ScaledDownWithTraffic { percent: 50 }]);
+        assert_eq!(broken(&seen, Vec::new(), Some(seen.now)), [Violation::Spinning]);
+        assert_eq!(broken(&seen, Vec::new(), None), [Violation::Forgotten(Phase::Progressing)]);
+        let recorded = Action::Record(Box::new(seen.status.clone()));
+        assert_eq!(broken(&seen, vec![recorded, Action::Route(Routes::to_primary())], later), [Violation::AfterStatus("Route")]);
+        let promoted = broken(&seen, vec![Action::Promote { revision: "v1".to_owned() }], later);
+        assert!(matches!(promoted.as_slice(), [Violation::Unproven { why, .. }] if why == "at step 50 of 100"), "{promoted:?}");
+
+        let mut dead = analysed(50);
+        if let Ok(target) = &mut dead.target {
+            target.readiness = Err(Trouble::passing("no pods"));
+        }
+        let more = Action::Route(Routes::weighted(Weight::clipped(60)));
+        assert_eq!(broken(&dead, vec![more], later), [Violation::TrafficToDeadCanary { from: 50, to: 60 }]);
+        dead.primary.readiness = Err(Trouble::lasting("no pods"));
+        dead.primary.serving = false;
+        assert_eq!(broken(&dead, vec![Action::Route(Routes::to_primary())], later), [Violation::TrafficToDeadPrimary { from: 50, to: 100 }]);
+    }
+}

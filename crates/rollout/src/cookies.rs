@@ -58,3 +58,44 @@ fn letters(seed: &str) -> String {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rollout;
+
+    fn sticky(primary: &str) -> Rollout {
+        let mut rollout = rollout();
+        rollout.analysis.session_affinity =
+            Some(api::SessionAffinity { cookie_name: "c".to_owned(), primary_cookie_name: Some(primary.to_owned()), ..api::SessionAffinity::default() });
+        rollout
+    }
+
+    #[test]
+    fn cookies_live_with_the_traffic_of_the_canary() {
+        let (rollout, abilities) = (sticky("p"), Abilities::default());
+        let mut status = CanaryStatus { last_applied_spec: Some("v2".to_owned()), ..CanaryStatus::default() };
+        let first = follow(&rollout, &abilities, &mut status, Weight::clipped(10)).unwrap();
+        let (canary, primary) = (first.canary.clone().unwrap(), first.primary.clone().unwrap());
+        assert!(canary.starts_with("c=") && primary.starts_with("p=") && canary.len() == 12);
+        assert!(canary[2..].chars().all(|letter| letter.is_ascii_alphabetic()) && canary[2..] != primary[2..]);
+        // The same while it has traffic, and again after a crash that lost the status.
+        assert_eq!(follow(&rollout, &abilities, &mut status, Weight::clipped(20)), Some(first.clone()));
+        let mut lost = CanaryStatus { last_applied_spec: Some("v2".to_owned()), ..CanaryStatus::default() };
+        assert_eq!(follow(&rollout, &abilities, &mut lost, Weight::clipped(10)), Some(first));
+        let over = follow(&rollout, &abilities, &mut status, Weight::ZERO).unwrap();
+        assert_eq!((over.canary, over.primary, over.expired.as_deref()), (None, None, Some(canary.as_str())));
+        assert_eq!(status.previous_session_affinity_cookie.as_deref(), Some(canary.as_str()));
+        let next = follow(&rollout, &abilities, &mut status, Weight::clipped(10)).unwrap();
+        assert_ne!(next.canary, Some(canary));
+    }
+
+    #[test]
+    fn without_a_name_the_primary_has_no_cookie() {
+        let mut status = CanaryStatus { primary_session_affinity_cookie: Some("=nameless".to_owned()), ..CanaryStatus::default() };
+        let affinity = follow(&sticky(""), &Abilities::default(), &mut status, Weight::FULL).unwrap();
+        assert_eq!((affinity.primary, status.primary_session_affinity_cookie), (None, None));
+        let unable = Abilities { affinity: AffinityAbility::None, ..Abilities::default() };
+        assert_eq!(follow(&sticky("p"), &unable, &mut CanaryStatus::default(), Weight::FULL), None);
+    }
+}

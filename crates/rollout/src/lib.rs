@@ -21,6 +21,8 @@ mod script;
 mod status;
 mod strategy;
 mod terminate;
+#[cfg(test)]
+mod testing;
 mod verdict;
 
 pub mod check;

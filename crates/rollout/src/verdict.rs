@@ -133,3 +133,65 @@ fn milliseconds(value: f64) -> GoDuration {
     let whole = value.trunc() as i64;
     GoDuration::from_millis(whole.clamp(i64::MIN / 1_000_000, i64::MAX / 1_000_000))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::rollout;
+    use api::ThresholdRange;
+
+    fn metric(threshold: f64, range: Option<(Option<f64>, Option<f64>)>) -> CanaryMetric {
+        let threshold_range = range.map(|(min, max)| ThresholdRange { min, max });
+        CanaryMetric { name: "m".to_owned(), threshold, threshold_range, ..CanaryMetric::default() }
+    }
+
+    fn complaint(metric: &CanaryMetric, check: Check, value: f64) -> Option<String> {
+        judge(&rollout(), "istio", metric, check, &Ok(value)).complaint.map(|(_, text)| text)
+    }
+
+    #[test]
+    fn bounds_themselves_pass() {
+        let both = metric(7.0, Some((Some(1.0), Some(2.0))));
+        assert_eq!(complaint(&both, Check::Template, 1.0), None);
+        assert_eq!(complaint(&both, Check::Template, 2.0), None);
+        assert_eq!(complaint(&both, Check::Template, 0.999).unwrap(), "Halt cart.shop advancement m 1.00 < 1");
+        assert_eq!(complaint(&both, Check::Inline, 2.5).unwrap(), "Halt cart.shop advancement m 2.50 > 2");
+        assert_eq!(complaint(&metric(7.0, Some((None, None))), Check::Template, f64::MAX), None, "the range wins over the threshold");
+    }
+
+    #[test]
+    fn a_threshold_is_a_lower_bound_of_success_and_an_upper_one_of_all_else() {
+        let plain = metric(99.0, None);
+        assert_eq!(complaint(&plain, Check::SuccessRate, 100.0), None);
+        assert_eq!(complaint(&plain, Check::SuccessRate, 69.169).unwrap(), "Halt cart.shop advancement success rate 69.17% < 99%");
+        assert_eq!(complaint(&plain, Check::Template, 100.0).unwrap(), "Halt cart.shop advancement m 100.00 > 99");
+        assert_eq!(complaint(&plain, Check::Inline, 3.0), None);
+    }
+
+    #[test]
+    fn durations_are_compared_in_whole_milliseconds() {
+        let limit = metric(0.0, Some((None, Some(500.9))));
+        assert_eq!(complaint(&limit, Check::Duration, 500.99), None);
+        assert_eq!(complaint(&limit, Check::Duration, 1515.4).unwrap(), "Halt cart.shop advancement request duration 1.515s > 500ms");
+        assert!(complaint(&limit, Check::Duration, f64::INFINITY).is_some(), "too long, not too short");
+    }
+
+    #[test]
+    fn troubles_have_the_texts_that_users_know() {
+        let told = |check, trouble| {
+            let judged = judge(&rollout(), "istio", &metric(1.0, None), check, &Err(trouble));
+            judged.complaint.unwrap()
+        };
+        let none = || MetricTrouble::NoValues("no values found".to_owned());
+        let failed = || MetricTrouble::Failed("boom".to_owned());
+        let (kind, text) = told(Check::Duration, none());
+        assert_eq!((kind, text.as_str()), (EventKind::Warning, "Halt advancement no values found for istio metric m probably cart.shop is not receiving traffic"));
+        assert_eq!(told(Check::Inline, none()).1, "Halt advancement no values found for metric: m");
+        assert_eq!(told(Check::Template, none()).1, "Halt advancement no values found for custom metric: m: no values found");
+        assert_eq!(told(Check::SuccessRate, failed()), (EventKind::Error, "Prometheus query failed: boom".to_owned()));
+        assert_eq!(told(Check::Inline, failed()).1, "Prometheus query failed for m: boom");
+        assert_eq!(told(Check::Template, failed()).1, "Metric query failed for m: boom");
+        let (kind, text) = nothing_to_measure(&metric(1.0, None)).complaint.unwrap();
+        assert_eq!((kind, text.as_str()), (EventKind::Error, "Metric query failed for no usable metrics template and query were configured"));
+    }
+}

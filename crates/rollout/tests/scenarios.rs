@@ -1070,3 +1070,45 @@ fn a_clock_that_was_set_back_does_not_stop_a_rollout() {
     world.settle();
     assert_eq!(world.weight(), 20);
 }
+
+#[test]
+fn an_outcome_is_announced_although_the_process_dies_before_it_is() {
+    let mut world = progressing(with_hook(steps(50, 50), "after", "post-rollout"));
+    world.run_until(Phase::Finalising);
+    world.now += jiff::SignedDuration::from_secs(10);
+    let mut answers = rollout::Answers::default();
+    world.turn(&mut answers);
+    assert_eq!((world.status.phase, count(&world, "Promotion completed!")), (Phase::Succeeded, 0));
+    world.restart();
+    world.settle();
+    assert_eq!((count(&world, "Promotion completed!"), count(&world, "hook after (Succeeded)")), (1, 1));
+    assert_eq!(world.status.unannounced, None);
+}
+
+#[test]
+fn what_cannot_be_written_is_told_once_and_taken_back_when_it_can() {
+    let mut world = at_weight(steps(10, 30), 10);
+    world.forget_story();
+    for _ in 0..3 {
+        world.fail_after = Some(0);
+        let mut answers = rollout::Answers::default();
+        world.turn(&mut answers);
+    }
+    told(&world, &["[Progressing] the API server says no"]);
+    let ready = |world: &World| world.status.conditions.iter().find(|condition| condition.kind == "Ready").unwrap().message.clone();
+    assert_eq!(ready(&world), "the API server says no");
+    world.fail_after = None;
+    world.settle();
+    assert_ne!(ready(&world), "the API server says no");
+}
+
+#[test]
+fn without_the_further_conditions_the_status_is_that_of_the_reference() {
+    let mut world = World::new(steps(50, 50));
+    world.settings = std::sync::Arc::new(api::Settings { kstatus_conditions: false, ..api::Settings::default() });
+    let mut world = world.initialize();
+    world.deploy("v2");
+    world.run_until(Phase::Succeeded);
+    let kinds: Vec<_> = world.status.conditions.iter().map(|condition| condition.kind.as_str()).collect();
+    assert_eq!(kinds, ["Promoted"]);
+}
