@@ -128,7 +128,7 @@ async fn is_05_session_affinity() {
     assert_eq!(world.status()["previousSessionAffinityCookie"], cookie);
     let routes = http(&world);
     assert_eq!(routes[0]["match"][0]["headers"]["Cookie"]["regex"], format!(".*c1.*{id}.*", id = &cookie[3..]));
-    assert_eq!(routes[0]["headers"]["response"]["add"]["Set-Cookie"], format!("{cookie}; Max-Age=-1"));
+    assert_eq!(routes[0]["headers"]["response"]["add"]["Set-Cookie"], format!("{cookie}; Max-Age=-1; Secure"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -234,14 +234,14 @@ async fn gw_02_not_accepted() {
     world.deploy("demo:2");
     world.wait_told("canary weight 10").await;
     let accepted = |status: &str| {
-        let generation = world.get("httproute", "cart")["metadata"]["generation"].clone();
-        let parent = json!({"parentRef": {"name": "entry", "namespace": "infra"}, "controllerName": "x",
-            "conditions": [{"type": "Accepted", "status": status, "observedGeneration": generation}]});
+        let route = world.get("httproute", "cart");
+        let parent = json!({"parentRef": route["spec"]["parentRefs"][0], "controllerName": "x",
+            "conditions": [{"type": "Accepted", "status": status, "observedGeneration": route["metadata"]["generation"]}]});
         world.lab.merge_status("httproute", "shop", "cart", &json!({"status": {"parents": [parent]}})).unwrap();
     };
     accepted("False");
     world.seconds(60).await;
-    assert_eq!(world.gateway_weights(), (90, 10));
+    assert_eq!(world.gateway_weights(), (90, 10), "{}", world.report());
     let text = "W HTTPRoute cart.shop parent entry is not ready (status: False, observed generation: ";
     assert_eq!(world.told(text), 1, "{}", world.report());
     accepted("True");
