@@ -1,7 +1,7 @@
 //! What is known of the objects around one Canary at one moment.
 //!
 //! The shell fills a snapshot from its caches (tests fill it by hand); providers read it. Looking something up costs nothing and never waits.
-//! ConfigMaps and Secrets are not kept with their content: a snapshot holds their metadata and a [`ConfigDigest`].
+//! `ConfigMaps` and Secrets are not kept with their content: a snapshot holds their metadata and a [`ConfigDigest`].
 
 use crate::kind::{CONFIG_MAP, Kind, ObjectRef, SECRET};
 use serde_json::Value;
@@ -33,7 +33,7 @@ pub struct ConfigDigest {
     pub checksum: String,
     /// Checksum by the reference's formula where that differs (objects with `binaryData`).
     pub legacy: Option<String>,
-    /// `type` of a Secret; empty for ConfigMaps.
+    /// `type` of a Secret; empty for `ConfigMaps`.
     pub secret_type: String,
 }
 
@@ -104,7 +104,7 @@ impl Snapshot {
         match self.digests.get(reference) {
             Some(Ok(digest)) => Ok(digest),
             Some(Err(why)) => Err(Absent::Unavailable(why.clone())),
-            None => Err(Absent::Unavailable(format!("{} has not been read yet", reference))),
+            None => Err(Absent::Unavailable(format!("{reference} has not been read yet"))),
         }
     }
 

@@ -80,7 +80,7 @@ impl Keeper {
                 Ok(Done::Nothing)
             }
             other => {
-                let writes = self.render(view, other)?;
+                let writes = Self::render(view, other)?;
                 let mut done = Done::Nothing;
                 for write in writes {
                     self.write(view, write).await?;
@@ -92,7 +92,7 @@ impl Keeper {
     }
 
     /// The writes of an action on foreign objects.
-    fn render(&self, view: &View, action: &Action) -> Result<Vec<Write>, Failure> {
+    fn render(view: &View, action: &Action) -> Result<Vec<Write>, Failure> {
         let (rollout, live) = (&view.rollout, &view.snapshot);
         // A Canary that nobody is in charge of has no objects of ours.
         let Some(charge) = &view.charge else { return Ok(Vec::new()) };

@@ -118,11 +118,9 @@ impl Cluster {
         if let Some(version) = version {
             objects::paths::set(&mut body, &["metadata", "resourceVersion"], json!(version));
         }
-        let mut path = path(target.kind, &target.namespace, Some(&target.name));
-        if let Some(subresource) = subresource {
-            path = format!("{path}/{subresource}");
-        }
-        self.send("PATCH", "patch", target.kind, path, Some(("application/merge-patch+json", &body))).await
+        let url = path(target.kind, &target.namespace, Some(&target.name))
+            .map(|url| subresource.map_or(url.clone(), |subresource| format!("{url}/{subresource}")));
+        self.send("PATCH", "patch", target.kind, url, Some(("application/merge-patch+json", &body))).await
     }
 
     /// Deletes an object.
@@ -132,7 +130,7 @@ impl Cluster {
 
     /// Whether a kind can be listed in a namespace (or in all of them).
     pub async fn probe(&self, kind: &'static Kind, namespace: &str) -> Result<(), ApiError> {
-        self.send("GET", "list", kind, format!("{}?limit=1", path(kind, namespace, None)), None).await.map(drop)
+        self.send("GET", "list", kind, path(kind, namespace, None).map(|path| format!("{path}?limit=1")), None).await.map(drop)
     }
 
     /// The server's `gitVersion`.
@@ -140,7 +138,15 @@ impl Cluster {
         self.client.apiserver_version().await.map(|info| info.git_version).map_err(|error| chain(&error))
     }
 
-    async fn send(&self, method: &str, verb: &str, kind: &Kind, path: String, body: Option<(&str, &Value)>) -> Result<Value, ApiError> {
+    async fn send(
+        &self,
+        method: &str,
+        verb: &str,
+        kind: &Kind,
+        path: Result<String, ApiError>,
+        body: Option<(&str, &Value)>,
+    ) -> Result<Value, ApiError> {
+        let path = path?;
         let separator = if path.contains('?') { '&' } else { '?' };
         let uri = if body.is_some() { format!("{path}{separator}fieldManager={FIELD_MANAGER}") } else { path };
         let mut request = http::Request::builder().method(method).uri(uri);
@@ -153,18 +159,43 @@ impl Cluster {
     }
 }
 
-/// The URL path of a kind's collection or of one object.
-fn path(kind: &Kind, namespace: &str, name: Option<&str>) -> String {
+/// The URL path of a kind's collection or of one object. Namespaces and names come from users' objects: one that could lead the path elsewhere is refused.
+fn path(kind: &Kind, namespace: &str, name: Option<&str>) -> Result<String, ApiError> {
     let mut path = if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}/{}", kind.group, kind.version) };
     if kind.namespaced && !namespace.is_empty() {
         path.push_str("/namespaces/");
-        path.push_str(namespace);
+        path.push_str(segment(kind, namespace)?);
     }
     path.push('/');
     path.push_str(kind.plural);
     if let Some(name) = name {
         path.push('/');
-        path.push_str(name);
+        path.push_str(segment(kind, name)?);
     }
-    path
+    Ok(path)
+}
+
+/// A name as one segment of a path: what no API server would take as a name is no name.
+fn segment<'a>(kind: &Kind, name: &'a str) -> Result<&'a str, ApiError> {
+    let fits = !name.is_empty() && name != "." && name != ".." && name.len() <= 253;
+    if fits && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._:".contains(&byte)) {
+        return Ok(name);
+    }
+    let message = format!("{} {name:?} is invalid: this is no name of an object", kind.resource());
+    Err(ApiError { message, code: 422, reason: "Invalid".to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use objects::kind::SECRET;
+
+    #[test]
+    fn a_name_cannot_lead_out_of_its_namespace() {
+        assert_eq!(path(&SECRET, "shop", Some("token")).unwrap(), "/api/v1/namespaces/shop/secrets/token");
+        for name in ["../../kube-system/secrets/x", "..", "a/b", "a%2Fb", "a?b", ""] {
+            assert!(path(&SECRET, "shop", Some(name)).is_err(), "{name}");
+        }
+        assert!(path(&SECRET, "a/secrets", Some("x")).is_err());
+    }
 }

@@ -1,4 +1,4 @@
-//! The content of ConfigMaps and Secrets: read when its version changes, digested, not kept.
+//! The content of `ConfigMaps` and Secrets: read when its version changes, digested, not kept.
 
 use objects::kind::SECRET;
 use objects::{ConfigDigest, ObjectRef, checksum};

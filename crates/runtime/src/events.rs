@@ -107,11 +107,10 @@ impl Correlator {
     }
 
     fn make_room(&mut self) {
-        if self.written.len() >= REMEMBERED {
-            if let Some(oldest) = self.written.iter().min_by_key(|(_, written)| written.last).map(|(id, _)| id.clone()) {
+        if self.written.len() >= REMEMBERED
+            && let Some(oldest) = self.written.iter().min_by_key(|(_, written)| written.last).map(|(id, _)| id.clone()) {
                 self.written.remove(&oldest);
             }
-        }
     }
 }
 

@@ -314,35 +314,32 @@ impl Keeper {
         };
         let mut state = self.world.state();
         let now = Instant::now();
-        match state.canaries.get_mut(&key) {
-            Some(entry) => {
-                let (new, old) = (crate::store::version(&object), crate::store::version(&entry.object));
-                if new.is_some() && new <= old {
-                    return;
-                }
-                let same = entry.canary.spec == canary.spec && entry.canary.status == canary.status && entry.canary.metadata_matters(&canary);
-                self.service_renamed(&entry.canary, &canary);
-                entry.object = object;
-                entry.canary = Arc::new(canary);
-                if same {
-                    return;
-                }
+        if let Some(entry) = state.canaries.get_mut(&key) {
+            let (new, old) = (crate::store::version(&object), crate::store::version(&entry.object));
+            if new.is_some() && new <= old {
+                return;
             }
-            None => {
-                info!(canary = format!("{}.{}", key.name, key.namespace), "Synced {key}");
-                let entry = Entry {
-                    object,
-                    canary: Arc::new(canary),
-                    memory: Memory::default(),
-                    reads: BTreeSet::new(),
-                    running: false,
-                    dirty: false,
-                    failures: 0,
-                };
-                state.canaries.insert(key.clone(), entry);
-                self.telemetry.canaries(&key.namespace, state.canaries.keys().filter(|other| other.namespace == key.namespace).count());
-                self.same_target(&state, &key);
+            let same = entry.canary.spec == canary.spec && entry.canary.status == canary.status && entry.canary.metadata_matters(&canary);
+            Self::service_renamed(&entry.canary, &canary);
+            entry.object = object;
+            entry.canary = Arc::new(canary);
+            if same {
+                return;
             }
+        } else {
+            info!(canary = format!("{}.{}", key.name, key.namespace), "Synced {key}");
+            let entry = Entry {
+                object,
+                canary: Arc::new(canary),
+                memory: Memory::default(),
+                reads: BTreeSet::new(),
+                running: false,
+                dirty: false,
+                failures: 0,
+            };
+            state.canaries.insert(key.clone(), entry);
+            self.telemetry.canaries(&key.namespace, state.canaries.keys().filter(|other| other.namespace == key.namespace).count());
+            Self::same_target(&state, &key);
         }
         state.wake(&key, now);
         drop(state);
@@ -350,7 +347,7 @@ impl Keeper {
         self.world.changed.notify_waiters();
     }
 
-    fn service_renamed(&self, before: &Canary, after: &Canary) {
+    fn service_renamed(before: &Canary, after: &Canary) {
         let (old, new) = (before.spec.service.name.as_deref().unwrap_or_default(), after.spec.service.name.as_deref().unwrap_or_default());
         if !old.is_empty() && old != new {
             let name = format!("{}.{}", after.metadata.name, after.metadata.namespace);
@@ -359,7 +356,7 @@ impl Keeper {
     }
 
     /// Two Canaries on one target would fight over it.
-    fn same_target(&self, state: &crate::world::State, key: &Key) {
+    fn same_target(state: &crate::world::State, key: &Key) {
         let Some(entry) = state.canaries.get(key) else { return };
         let target = &entry.canary.spec.target_ref;
         let twin = state.canaries.iter().any(|(other, others)| {

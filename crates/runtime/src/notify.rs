@@ -208,11 +208,10 @@ impl Inner {
         };
         let name = rollout.full_name();
         if rollout.analysis.alerts.is_empty() {
-            if let Some(channel) = &self.receivers.notifier {
-                if let Err(why) = self.post(channel, &message).await {
+            if let Some(channel) = &self.receivers.notifier
+                && let Err(why) = self.post(channel, &message).await {
                     error!(canary = name, "alert can't be sent: {why}");
                 }
-            }
             return;
         }
         for entry in rollout.analysis.alerts.iter().filter(|entry| alerts::wants(entry.severity, alert.severity)) {

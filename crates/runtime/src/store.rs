@@ -68,21 +68,19 @@ impl Store {
         let place = place(object);
         let version = version(object);
         self.relisting.remove(&place);
-        if let (Some(version), Some(gone)) = (version, self.gone.get(&place)) {
-            if version <= *gone {
+        if let (Some(version), Some(gone)) = (version, self.gone.get(&place))
+            && version <= *gone {
                 return false;
             }
-        }
         self.gone.remove(&place);
         if !wanted {
             self.kept.remove(&place);
             return self.exists.insert(place);
         }
-        if let Some(kept) = self.kept.get(&place) {
-            if version.is_some() && kept.version >= version {
+        if let Some(kept) = self.kept.get(&place)
+            && version.is_some() && kept.version >= version {
                 return false;
             }
-        }
         let bytes: Arc<[u8]> = compact(object).into();
         self.exists.insert(place.clone());
         let changed = self.kept.get(&place).is_none_or(|kept| kept.bytes != bytes);
@@ -93,11 +91,10 @@ impl Store {
     /// Takes note that an object is gone. True if it was known.
     pub(crate) fn delete(&mut self, namespace: &str, name: &str, at: Option<u64>) -> bool {
         let place = (namespace.to_owned(), name.to_owned());
-        if let (Some(at), Some(kept)) = (at, self.kept.get(&place)) {
-            if kept.version > Some(at) {
+        if let (Some(at), Some(kept)) = (at, self.kept.get(&place))
+            && kept.version > Some(at) {
                 return false;
             }
-        }
         self.relisting.remove(&place);
         if let Some(at) = at {
             if self.gone.len() > 4096 {

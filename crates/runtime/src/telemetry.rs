@@ -115,10 +115,9 @@ impl Telemetry {
 
     pub(crate) fn wrote(&self, change: &Change, done: bool) {
         let verb = match change {
-            Change::Create(_) => "create",
+            Change::Create(_) | Change::CopyContent { exists: false, .. } => "create",
             Change::Merge { .. } => "patch",
             Change::CopyContent { exists: true, .. } => "update",
-            Change::CopyContent { exists: false, .. } => "create",
             Change::Delete => "delete",
         };
         self.writes.with_label_values(&[verb, if done { "done" } else { "failed" }]).inc();

@@ -80,7 +80,7 @@ pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answe
         Ok(charge) => charge,
         Err(unusable) => {
             // A Canary that is being deleted must not hang on what cannot be read.
-            state.set_reads(key, BTreeSet::new());
+            state.set_reads(key, &BTreeSet::new());
             let seen = unusable_view(&canary, unusable, memory, answers, now);
             return Look::Complete(Box::new(View { key: key.clone(), rollout, object, charge: None, snapshot: Snapshot::new(), seen }));
         }
@@ -89,12 +89,12 @@ pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answe
     let (mut snapshot, mut missing) = state.snapshot(&reads);
     // What the live target refers to.
     let further: BTreeSet<ObjectRef> = charge.target.reads(&rollout, &snapshot).into_iter().collect();
-    if !further.is_subset(&reads) {
-        reads.extend(further);
-        state.set_reads(key, reads.clone());
-        (snapshot, missing) = state.snapshot(&reads);
+    if further.is_subset(&reads) {
+        state.set_reads(key, &reads);
     } else {
-        state.set_reads(key, reads.clone());
+        reads.extend(further);
+        state.set_reads(key, &reads);
+        (snapshot, missing) = state.snapshot(&reads);
     }
     if !missing.is_nothing() {
         return Look::Incomplete(missing);

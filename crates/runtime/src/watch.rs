@@ -56,7 +56,6 @@ pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) 
         api_version: kind.api_version(),
         kind: kind.kind.to_owned(),
         plural: kind.plural.to_owned(),
-..ApiResource::from_gvk(&kube::core::GroupVersionKind::gvk(kind.group, kind.version, kind.kind))
     };
     let client = clusters.of(kind).client();
     let config = watcher::Config::default();
@@ -190,6 +189,6 @@ pub(crate) fn explain(error: &watcher::Error, kind: &Kind) -> String {
             ApiError::of(error, "get", kind).message
         }
         watcher::Error::WatchError(status) => status.message.clone(),
-        other => crate::cluster::chain(other),
+        watcher::Error::NoResourceVersion => "the server sent a list without resourceVersion".to_owned(),
     }
 }

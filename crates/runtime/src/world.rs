@@ -167,10 +167,10 @@ impl State {
     }
 
     /// Says which objects a Canary reads from now on. Kinds that nobody watched are wanted then.
-    pub(crate) fn set_reads(&mut self, key: &Key, reads: BTreeSet<ObjectRef>) {
+    pub(crate) fn set_reads(&mut self, key: &Key, reads: &BTreeSet<ObjectRef>) {
         let Some(entry) = self.canaries.get_mut(key) else { return };
         let before = std::mem::replace(&mut entry.reads, reads.clone());
-        for reference in before.difference(&reads) {
+        for reference in before.difference(reads) {
             self.drop_reader(reference, key);
         }
         for reference in reads.difference(&before) {
@@ -196,7 +196,7 @@ impl State {
 
     /// A Canary is gone.
     pub(crate) fn remove_canary(&mut self, key: &Key) -> Option<Entry> {
-        self.set_reads(key, BTreeSet::new());
+        self.set_reads(key, &BTreeSet::new());
         self.queue.remove(key);
         self.canaries.remove(key)
     }
