@@ -21,7 +21,9 @@ pub(crate) enum Change {
 pub(crate) fn change(seen: &Observation) -> Change {
     let Ok(target) = &seen.target else { return Change::None };
     let status = &seen.status;
-    let Some(applied) = status.last_applied_spec.as_deref().filter(|applied| !applied.is_empty()) else { return Change::New };
+    let Some(applied) = status.last_applied_spec.as_deref().filter(|applied| !applied.is_empty()) else {
+        return Change::New;
+    };
     let promoted = status.last_promoted_spec.as_deref().unwrap_or_default();
     let revision = &target.revision;
     if !revision.comparable {

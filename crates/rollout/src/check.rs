@@ -137,7 +137,8 @@ impl<'a> Checker<'a> {
             }
             let pods = self.seen.target.as_ref().is_ok_and(|target| !target.scaled_down);
             if to < from && pods && !primary {
-                self.broken.push(Violation::TrafficToDeadPrimary { from: from.rest().percent(), to: to.rest().percent() });
+                self.broken
+                    .push(Violation::TrafficToDeadPrimary { from: from.rest().percent(), to: to.rest().percent() });
             }
         }
         self.routes = want.clone();
@@ -162,11 +163,23 @@ impl<'a> Checker<'a> {
     fn promote(&mut self, revision: &str) {
         let seen = self.seen;
         let why = match &seen.target {
-            Ok(target) if target.revision.hash != *revision => Some(format!("the target is {:?}", target.revision.hash)),
+            Ok(target) if target.revision.hash != *revision => {
+                Some(format!("the target is {:?}", target.revision.hash))
+            }
             Err(_) => Some("the target cannot be read".to_owned()),
-            Ok(_) if matches!(seen.status.phase, Phase::Unset | Phase::Initializing) || self.rollout.skip_analysis => None,
-            Ok(_) if !matches!(seen.status.phase, Phase::Progressing | Phase::WaitingPromotion) => Some(format!("phase {}", seen.status.phase)),
-            Ok(target) => target.readiness.as_ref().err().map(|trouble| trouble.message.clone()).or_else(|| self.unfinished()).or_else(|| self.unanswered()),
+            Ok(_) if matches!(seen.status.phase, Phase::Unset | Phase::Initializing) || self.rollout.skip_analysis => {
+                None
+            }
+            Ok(_) if !matches!(seen.status.phase, Phase::Progressing | Phase::WaitingPromotion) => {
+                Some(format!("phase {}", seen.status.phase))
+            }
+            Ok(target) => target
+                .readiness
+                .as_ref()
+                .err()
+                .map(|trouble| trouble.message.clone())
+                .or_else(|| self.unfinished())
+                .or_else(|| self.unanswered()),
         };
         if let Some(why) = why {
             self.broken.push(Violation::Unproven { revision: revision.to_owned(), why });
@@ -213,14 +226,23 @@ impl<'a> Checker<'a> {
         if status.iterations != before.iterations && status.iterations < -1 {
             wrong("iterations are counted from 0, or -1 while a weighted promotion waits");
         }
-        if status.failed_checks != before.failed_checks && status.failed_checks != 0 && status.failed_checks != before.failed_checks.saturating_add(1) {
+        if status.failed_checks != before.failed_checks
+            && status.failed_checks != 0
+            && status.failed_checks != before.failed_checks.saturating_add(1)
+        {
             wrong("failed checks are counted one by one");
         }
         if status.phase != before.phase {
-            if matches!(status.phase, Phase::Initialized | Phase::Succeeded) && status.last_promoted_spec != status.last_applied_spec {
+            if matches!(status.phase, Phase::Initialized | Phase::Succeeded)
+                && status.last_promoted_spec != status.last_applied_spec
+            {
                 wrong("what is applied was promoted");
             }
-            if status.conditions.first().is_none_or(|condition| condition.kind != "Promoted" || condition.reason != status.phase.as_str()) {
+            if status
+                .conditions
+                .first()
+                .is_none_or(|condition| condition.kind != "Promoted" || condition.reason != status.phase.as_str())
+            {
                 wrong("the first condition says the phase");
             }
         }
@@ -248,7 +270,10 @@ impl<'a> Checker<'a> {
         if plan.wake.is_some_and(|wake| wake <= self.seen.now) && !changes && !finalizer {
             self.broken.push(Violation::Spinning);
         }
-        let over = matches!(status.phase, Phase::Initialized | Phase::Succeeded | Phase::Failed | Phase::Terminating | Phase::Terminated);
+        let over = matches!(
+            status.phase,
+            Phase::Initialized | Phase::Succeeded | Phase::Failed | Phase::Terminating | Phase::Terminated
+        );
         let resting = over || self.rollout.suspended || self.seen.unusable.is_some() || self.seen.object.deleting;
         if plan.wake.is_none() && !resting {
             self.broken.push(Violation::Forgotten(status.phase));
@@ -316,9 +341,15 @@ mod tests {
         assert_eq!(broken(&seen, Vec::new(), Some(seen.now)), [Violation::Spinning]);
         assert_eq!(broken(&seen, Vec::new(), None), [Violation::Forgotten(Phase::Progressing)]);
         let recorded = Action::Record(Box::new(seen.status.clone()));
-        assert_eq!(broken(&seen, vec![recorded, Action::Route(Routes::to_primary())], later), [Violation::AfterStatus("Route")]);
+        assert_eq!(
+            broken(&seen, vec![recorded, Action::Route(Routes::to_primary())], later),
+            [Violation::AfterStatus("Route")]
+        );
         let promoted = broken(&seen, vec![Action::Promote { revision: "v1".to_owned() }], later);
-        assert!(matches!(promoted.as_slice(), [Violation::Unproven { why, .. }] if why == "at step 50 of 100"), "{promoted:?}");
+        assert!(
+            matches!(promoted.as_slice(), [Violation::Unproven { why, .. }] if why == "at step 50 of 100"),
+            "{promoted:?}"
+        );
 
         let mut dead = analysed(50);
         if let Ok(target) = &mut dead.target {
@@ -328,6 +359,9 @@ mod tests {
         assert_eq!(broken(&dead, vec![more], later), [Violation::TrafficToDeadCanary { from: 50, to: 60 }]);
         dead.primary.readiness = Err(Trouble::lasting("no pods"));
         dead.primary.serving = false;
-        assert_eq!(broken(&dead, vec![Action::Route(Routes::to_primary())], later), [Violation::TrafficToDeadPrimary { from: 50, to: 100 }]);
+        assert_eq!(
+            broken(&dead, vec![Action::Route(Routes::to_primary())], later),
+            [Violation::TrafficToDeadPrimary { from: 50, to: 100 }]
+        );
     }
 }

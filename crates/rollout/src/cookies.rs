@@ -10,7 +10,12 @@ use api::{CanaryStatus, Rollout};
 
 /// Moves the cookies in the status along with the canary's weight, and says what routers need of them. `None` where the Canary has no session affinity by
 /// cookies of ours.
-pub(crate) fn follow(rollout: &Rollout, abilities: &Abilities, status: &mut CanaryStatus, canary: Weight) -> Option<Affinity> {
+pub(crate) fn follow(
+    rollout: &Rollout,
+    abilities: &Abilities,
+    status: &mut CanaryStatus,
+    canary: Weight,
+) -> Option<Affinity> {
     let affinity = rollout.analysis.session_affinity.as_ref()?;
     if abilities.affinity == AffinityAbility::None {
         return None;
@@ -26,25 +31,42 @@ pub(crate) fn follow(rollout: &Rollout, abilities: &Abilities, status: &mut Cana
         let previous = status.previous_session_affinity_cookie.as_deref().unwrap_or_default();
         format!("{}|{revision}|{previous}|{name}", rollout.uid)
     };
-    let canary_cookie = keep_or_make(status.session_affinity_cookie.as_deref(), &affinity.cookie_name, &seed(&affinity.cookie_name, status));
+    let canary_cookie = keep_or_make(
+        status.session_affinity_cookie.as_deref(),
+        &affinity.cookie_name,
+        &seed(&affinity.cookie_name, status),
+    );
     status.session_affinity_cookie = Some(canary_cookie);
-    let primary_name = affinity.primary_cookie_name.as_deref().filter(|name| !name.is_empty() && abilities.affinity == AffinityAbility::Both);
-    status.primary_session_affinity_cookie =
-        primary_name.map(|name| keep_or_make(status.primary_session_affinity_cookie.as_deref(), name, &seed(name, status)));
-    Some(Affinity { canary: status.session_affinity_cookie.clone(), primary: status.primary_session_affinity_cookie.clone(), expired: None })
+    let primary_name = affinity
+        .primary_cookie_name
+        .as_deref()
+        .filter(|name| !name.is_empty() && abilities.affinity == AffinityAbility::Both);
+    status.primary_session_affinity_cookie = primary_name
+        .map(|name| keep_or_make(status.primary_session_affinity_cookie.as_deref(), name, &seed(name, status)));
+    Some(Affinity {
+        canary: status.session_affinity_cookie.clone(),
+        primary: status.primary_session_affinity_cookie.clone(),
+        expired: None,
+    })
 }
 
 /// The stored cookie while it has the configured name, else a new one: `name=` and ten letters.
 fn keep_or_make(stored: Option<&str>, name: &str, seed: &str) -> String {
     match stored {
-        Some(cookie) if cookie.split_once('=').is_some_and(|(stored_name, value)| stored_name == name && !value.is_empty()) => cookie.to_owned(),
+        Some(cookie)
+            if cookie.split_once('=').is_some_and(|(stored_name, value)| stored_name == name && !value.is_empty()) =>
+        {
+            cookie.to_owned()
+        }
         _ => format!("{name}={}", letters(seed)),
     }
 }
 
 /// Ten letters `a-zA-Z` that follow from the seed (FNV-1a, then splitmix64).
 fn letters(seed: &str) -> String {
-    let mut state = seed.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let mut state = seed
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
     let mut next = || {
         state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -66,8 +88,11 @@ mod tests {
 
     fn sticky(primary: &str) -> Rollout {
         let mut rollout = rollout();
-        rollout.analysis.session_affinity =
-            Some(api::SessionAffinity { cookie_name: "c".to_owned(), primary_cookie_name: Some(primary.to_owned()), ..api::SessionAffinity::default() });
+        rollout.analysis.session_affinity = Some(api::SessionAffinity {
+            cookie_name: "c".to_owned(),
+            primary_cookie_name: Some(primary.to_owned()),
+            ..api::SessionAffinity::default()
+        });
         rollout
     }
 
@@ -92,7 +117,8 @@ mod tests {
 
     #[test]
     fn without_a_name_the_primary_has_no_cookie() {
-        let mut status = CanaryStatus { primary_session_affinity_cookie: Some("=nameless".to_owned()), ..CanaryStatus::default() };
+        let mut status =
+            CanaryStatus { primary_session_affinity_cookie: Some("=nameless".to_owned()), ..CanaryStatus::default() };
         let affinity = follow(&sticky(""), &Abilities::default(), &mut status, Weight::FULL).unwrap();
         assert_eq!((affinity.primary, status.primary_session_affinity_cookie), (None, None));
         let unable = Abilities { affinity: AffinityAbility::None, ..Abilities::default() };

@@ -28,7 +28,11 @@ fn flow(script: &mut Script<'_>) -> Flow<Box<End>> {
         return Ok(script.end(Reason::Stepped, Some(seen.now)));
     }
     if seen.object.deleting {
-        return if seen.object.finalizer { terminate::decide(script) } else { Ok(script.end(Reason::Terminating, None)) };
+        return if seen.object.finalizer {
+            terminate::decide(script)
+        } else {
+            Ok(script.end(Reason::Terminating, None))
+        };
     }
     if let Some(unusable) = &seen.unusable {
         return Ok(unusable_spec(script, &unusable.reason, &unusable.message));
@@ -87,7 +91,9 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
     if analysed && seen.memory.asked.is_none_or(|asked| script.later(asked) <= seen.now) {
         script.memory.asked = Some(seen.now);
         match script.ask(Question::Providers)? {
-            Answer::Providers(Err(reason)) => script.emit(EventKind::Error, format!("Error checking metric providers: {reason}")),
+            Answer::Providers(Err(reason)) => {
+                script.emit(EventKind::Error, format!("Error checking metric providers: {reason}"))
+            }
             _ => script.normal("all the metrics providers are available!"),
         }
     }
@@ -125,7 +131,10 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
 fn carry_on(script: &mut Script<'_>) -> Flow<Box<End>> {
     let seen = script.seen;
     if let Change::Rebaseline(rebased) = change::change(seen) {
-        script.act(Action::Log(format!("Revision of {} is stored by an older formula, the status is rewritten", script.rollout.full_target())));
+        script.act(Action::Log(format!(
+            "Revision of {} is stored by an older formula, the status is rewritten",
+            script.rollout.full_target()
+        )));
         script.act(Action::Record(rebased));
         return Ok(script.done(Reason::Stepped, Some(seen.now)));
     }
@@ -208,7 +217,11 @@ fn implied(rollout: &Rollout, seen: &Observation) -> Routes {
         && seen.abilities.mirrors
         && status.phase == Phase::Progressing
         && (1..=iterations).contains(&status.iterations);
-    Routes { canary: if ready { Weight::clipped(canary) } else { Weight::ZERO }, mirrored: mirrored && ready, affinity: None }
+    Routes {
+        canary: if ready { Weight::clipped(canary) } else { Weight::ZERO },
+        mirrored: mirrored && ready,
+        affinity: None,
+    }
 }
 
 /// The primary must be able to serve. One that will never be ends the rollout: while it is promoted in favour of the canary, before that of the primary.

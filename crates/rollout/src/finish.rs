@@ -119,7 +119,12 @@ pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Box<End> {
         script.route(Routes::to_primary());
         return settle(script);
     }
-    let since = script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|since| script.seen.abilities.shifts && *since <= now);
+    let since = script
+        .seen
+        .memory
+        .moved
+        .or(script.seen.status.last_transition_time)
+        .filter(|since| script.seen.abilities.shifts && *since <= now);
     if let Some(due) = since.map(|since| script.later(since)).filter(|due| *due > now) {
         return script.done(Reason::Interval, Some(due));
     }
@@ -138,7 +143,12 @@ pub(crate) fn skip(script: &mut Script<'_>, live: &Routes) -> Box<End> {
         return heal(script, revision);
     }
     script.route(Routes::to_primary());
-    script.normal(format!("Copying {} template spec to {}.{}", rollout.full_target(), rollout.primary, rollout.namespace));
+    script.normal(format!(
+        "Copying {} template spec to {}.{}",
+        rollout.full_target(),
+        rollout.primary,
+        rollout.namespace
+    ));
     script.act(Action::Promote { revision });
     if rollout.autoscaler.is_some() {
         script.act(Action::UpdateScaler);
@@ -222,7 +232,8 @@ pub(crate) fn fail_promotion(script: &mut Script<'_>, reason: &str) -> Box<End> 
 /// Writes phase Failed. A revision that came while another was promoted is not the one that failed: it stays to be found.
 fn fail(script: &mut Script<'_>, weight: i64) {
     let rollout = script.rollout;
-    script.status.unannounced = rollout.hooks(api::HookType::PostRollout).next().map(|_| unannounced(script, Ending::RolledBack));
+    script.status.unannounced =
+        rollout.hooks(api::HookType::PostRollout).next().map(|_| unannounced(script, Ending::RolledBack));
     let judged = script.seen.status.phase == Phase::Waiting || change::change(script.seen) != Change::New;
     status::sync(rollout, script.seen, &mut script.status, Phase::Failed, weight);
     if !judged {

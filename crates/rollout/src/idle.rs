@@ -45,7 +45,11 @@ fn announce(script: &mut Script<'_>, pending: Option<Unannounced>) -> Flow<Box<E
                 script.alert(Severity::Info, "Canary analysis completed successfully, promotion finished.", false);
             }
             Ending::Skipped => {
-                script.emit_as(told, EventKind::Normal, format!("Promotion completed! Canary analysis was skipped for {target}"));
+                script.emit_as(
+                    told,
+                    EventKind::Normal,
+                    format!("Promotion completed! Canary analysis was skipped for {target}"),
+                );
                 script.alert(Severity::Info, "Canary analysis was skipped, promotion finished.", false);
             }
             Ending::RolledBack => {}
@@ -84,7 +88,9 @@ pub(crate) fn start(script: &mut Script<'_>) -> Flow<Box<End>> {
     };
     script.note_weights(&live);
     let waiting = seen.status.phase == Phase::Waiting;
-    if let Some(due) = seen.memory.asked.filter(|_| waiting).map(|asked| script.later(asked)).filter(|due| *due > seen.now) {
+    if let Some(due) =
+        seen.memory.asked.filter(|_| waiting).map(|asked| script.later(asked)).filter(|due| *due > seen.now)
+    {
         return Ok(script.done(Reason::Interval, Some(due)));
     }
     if waiting {
@@ -100,7 +106,11 @@ pub(crate) fn start(script: &mut Script<'_>) -> Flow<Box<End>> {
     }
     script.act(Action::ScaleUp);
     script.sync(Phase::Progressing, 0);
-    script.emit_as(Phase::Progressing, EventKind::Normal, format!("New revision detected! Scaling up {}", rollout.full_target()));
+    script.emit_as(
+        Phase::Progressing,
+        EventKind::Normal,
+        format!("New revision detected! Scaling up {}", rollout.full_target()),
+    );
     script.alert(Severity::Info, "New revision detected, progressing canary analysis.", true);
     warn_about_limits(script);
     script.memory.asked = None;
@@ -140,15 +150,26 @@ fn warn_about_limits(script: &mut Script<'_>) {
     if !abilities.shifts {
         let provider = &rollout.provider;
         if !rollout.analysis.matches.is_empty() {
-            script.emit_as(phase, EventKind::Warning, format!("A/B testing is not supported when using the {provider} provider"));
+            script.emit_as(
+                phase,
+                EventKind::Warning,
+                format!("A/B testing is not supported when using the {provider} provider"),
+            );
         }
         if rollout.analysis.iterations < 1 {
-            script.emit_as(phase, EventKind::Warning, format!("Progressive traffic is not supported when using the {provider} provider"));
+            script.emit_as(
+                phase,
+                EventKind::Warning,
+                format!("Progressive traffic is not supported when using the {provider} provider"),
+            );
             let (_, iterations) = strategy::effective(rollout, abilities);
             script.emit_as(phase, EventKind::Warning, format!("Setting canaryAnalysis.iterations: {iterations}"));
         }
     } else if rollout.strategy == Strategy::AbTesting && !abilities.matches {
-        let text = format!("A/B testing is not supported when using the {} provider, running blue/green instead", rollout.provider);
+        let text = format!(
+            "A/B testing is not supported when using the {} provider, running blue/green instead",
+            rollout.provider
+        );
         script.emit_as(phase, EventKind::Warning, text);
     }
     for text in &abilities.missing {

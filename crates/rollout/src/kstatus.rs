@@ -25,7 +25,9 @@ pub(crate) struct Halt<'a> {
 pub(crate) fn apply(rollout: &Rollout, seen: &Observation, status: &mut CanaryStatus, halt: Option<Halt<'_>>) {
     status.observed_generation = Some(seen.object.generation);
     if !rollout.settings.kstatus_conditions {
-        status.conditions.retain(|condition| ![READY, RECONCILING, STALLED, UNSUPPORTED].contains(&condition.kind.as_str()));
+        status
+            .conditions
+            .retain(|condition| ![READY, RECONCILING, STALLED, UNSUPPORTED].contains(&condition.kind.as_str()));
         return;
     }
     let (_, message) = meaning(status.phase, &rollout.target.kind);
@@ -41,10 +43,20 @@ pub(crate) fn apply(rollout: &Rollout, seen: &Observation, status: &mut CanarySt
     };
     let now = seen.now;
     put(&mut status.conditions, READY, ready, word(reason), text, now);
-    only_while(&mut status.conditions, RECONCILING, (stalled.is_none() && !settled).then_some((phase.as_str(), message.as_str())), now);
+    only_while(
+        &mut status.conditions,
+        RECONCILING,
+        (stalled.is_none() && !settled).then_some((phase.as_str(), message.as_str())),
+        now,
+    );
     only_while(&mut status.conditions, STALLED, stalled.map(|halt| (halt.reason, halt.message)), now);
     let unsupported = seen.abilities.missing.join("; ");
-    only_while(&mut status.conditions, UNSUPPORTED, (!unsupported.is_empty()).then_some(("ProviderLimits", unsupported.as_str())), now);
+    only_while(
+        &mut status.conditions,
+        UNSUPPORTED,
+        (!unsupported.is_empty()).then_some(("ProviderLimits", unsupported.as_str())),
+        now,
+    );
 }
 
 fn only_while(conditions: &mut Vec<Condition>, kind: &str, why: Option<(&str, &str)>, now: jiff::Timestamp) {

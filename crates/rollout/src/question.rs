@@ -56,7 +56,11 @@ pub struct Payload {
 impl Payload {
     /// The payload for a status, with another phase.
     pub fn of(status: &CanaryStatus, phase: Phase) -> Self {
-        Self { phase, applied: status.last_applied_spec.clone().unwrap_or_default(), tracked: status.tracked_configs.clone() }
+        Self {
+            phase,
+            applied: status.last_applied_spec.clone().unwrap_or_default(),
+            tracked: status.tracked_configs.clone(),
+        }
     }
 }
 

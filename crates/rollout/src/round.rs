@@ -41,7 +41,11 @@ pub(crate) fn decide(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     }
     rollback_hooks(script)?;
     script.note_analysis();
-    if started(script, live) { check(script)? } else { start(script)? }
+    if started(script, live) {
+        check(script)?
+    } else {
+        start(script)?
+    }
     strategy::advance(script, live)
 }
 
@@ -88,7 +92,10 @@ fn given_up(script: &Script<'_>) -> bool {
 fn catch_up(script: &mut Script<'_>, live: &Routes) -> Option<Box<End>> {
     let (strategy, _) = strategy::effective(script.rollout, &script.seen.abilities);
     let percent = live.canary.percent();
-    if strategy != Strategy::Weighted || script.seen.status.phase != Phase::Progressing || percent == script.seen.status.canary_weight {
+    if strategy != Strategy::Weighted
+        || script.seen.status.phase != Phase::Progressing
+        || percent == script.seen.status.canary_weight
+    {
         return None;
     }
     script.status.canary_weight = percent;
@@ -140,7 +147,8 @@ fn start(script: &mut Script<'_>) -> Flow<()> {
         match strategy::passes(script, index, Phase::Progressing)? {
             Ok(()) => script.normal(format!("Pre-rollout check {} passed", hook.name)),
             Err(answer) => {
-                let text = format!("Halt {} advancement pre-rollout check {} failed {answer}", rollout.full_name(), hook.name);
+                let text =
+                    format!("Halt {} advancement pre-rollout check {} failed {answer}", rollout.full_name(), hook.name);
                 return Err(failed_check(script, EventKind::Warning, text, None));
             }
         }
@@ -161,7 +169,9 @@ fn check(script: &mut Script<'_>) -> Flow<()> {
     for (index, check) in checks(script) {
         let Some(metric) = rollout.analysis.metrics.get(index) else { continue };
         let judged = match check {
-            Some(check) => verdict::judge(rollout, &script.seen.observer, metric, check, measured(script, index, check)?),
+            Some(check) => {
+                verdict::judge(rollout, &script.seen.observer, metric, check, measured(script, index, check)?)
+            }
             None => verdict::nothing_to_measure(metric),
         };
         let Judged { entry, complaint } = judged;

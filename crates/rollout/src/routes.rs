@@ -116,6 +116,13 @@ pub enum AffinityAbility {
 
 impl Default for Abilities {
     fn default() -> Self {
-        Self { shifts: true, matches: true, mirrors: true, affinity: AffinityAbility::Both, routes_first: false, missing: Vec::new() }
+        Self {
+            shifts: true,
+            matches: true,
+            mirrors: true,
+            affinity: AffinityAbility::Both,
+            routes_first: false,
+            missing: Vec::new(),
+        }
     }
 }

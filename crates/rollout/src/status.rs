@@ -80,7 +80,14 @@ pub(crate) fn meaning(phase: Phase, kind: &str) -> (ConditionStatus, String) {
 
 /// Sets a condition: unchanged where status, reason (and, for conditions of ours, message) are as they were; the time of the last transition moves with the
 /// status only.
-pub(crate) fn put(conditions: &mut Vec<Condition>, kind: &str, value: ConditionStatus, reason: &str, message: &str, now: Timestamp) {
+pub(crate) fn put(
+    conditions: &mut Vec<Condition>,
+    kind: &str,
+    value: ConditionStatus,
+    reason: &str,
+    message: &str,
+    now: Timestamp,
+) {
     let fresh = |since: Option<Timestamp>| Condition {
         kind: kind.to_owned(),
         status: value,
@@ -90,7 +97,10 @@ pub(crate) fn put(conditions: &mut Vec<Condition>, kind: &str, value: ConditionS
         message: message.to_owned(),
     };
     match conditions.iter_mut().find(|condition| condition.kind == kind) {
-        Some(present) if present.status == value && present.reason == reason && (kind == PROMOTED || present.message == message) => {}
+        Some(present)
+            if present.status == value
+                && present.reason == reason
+                && (kind == PROMOTED || present.message == message) => {}
         Some(present) => *present = fresh(present.last_transition_time.filter(|_| present.status == value)),
         None if kind == PROMOTED => conditions.insert(0, fresh(None)),
         None => conditions.push(fresh(None)),

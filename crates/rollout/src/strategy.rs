@@ -2,10 +2,10 @@
 //!
 //! Source: controller notes, sections 9 and 11.6.
 
+use crate::finish;
 use crate::plan::{Action, Reason};
 use crate::question::{Answer, Payload, Question};
 use crate::routes::{Routes, Weight};
-use crate::finish;
 use crate::script::{End, Flow, Script};
 use api::{HookType, Phase, Rollout, Severity, Strategy, derived};
 
@@ -74,7 +74,9 @@ pub(crate) fn max_weight(rollout: &Rollout) -> i64 {
 /// The list of steps leads nowhere: checks go on, as they always did, and it is said once per revision.
 fn stuck(script: &mut Script<'_>, weight: i64, step: i64) -> Box<End> {
     let name = script.rollout.full_name();
-    let text = format!("Canary {name} cannot advance from weight {weight}: the next step is {step}, set stepWeight or ascending stepWeights");
+    let text = format!(
+        "Canary {name} cannot advance from weight {weight}: the next step is {step}, set stepWeight or ascending stepWeights"
+    );
     if script.memory.warned != script.seen.status.last_applied_spec {
         script.memory.warned.clone_from(&script.seen.status.last_applied_spec);
         script.warn(text.clone());
@@ -112,7 +114,11 @@ fn blue_green(script: &mut Script<'_>, live: &Routes, iterations: i64) -> Flow<B
     script.status.iterations = iterations.saturating_add(1);
     script.touch();
     if abilities.shifts {
-        let text = if rollout.analysis.mirror { "Stop traffic mirroring and route all traffic to canary" } else { "Routing all traffic to canary" };
+        let text = if rollout.analysis.mirror {
+            "Stop traffic mirroring and route all traffic to canary"
+        } else {
+            "Routing all traffic to canary"
+        };
         script.route(Routes::weighted(Weight::FULL));
         script.record();
         script.normal(text);
@@ -126,7 +132,11 @@ fn iterate(script: &mut Script<'_>, iterations: i64) -> Box<End> {
     script.status.iterations = script.seen.status.iterations.saturating_add(1);
     script.touch();
     script.record();
-    script.normal(format!("Advance {} canary iteration {}/{iterations}", script.rollout.full_name(), script.status.iterations));
+    script.normal(format!(
+        "Advance {} canary iteration {}/{iterations}",
+        script.rollout.full_name(),
+        script.status.iterations
+    ));
     stepped(script)
 }
 
@@ -145,7 +155,12 @@ fn promote(script: &mut Script<'_>) -> Flow<Box<End>> {
     let revision = finish::copied(script);
     script.act(Action::Promote { revision });
     script.enter(Phase::Promoting, 0);
-    script.normal(format!("Copying {} template spec to {}.{}", rollout.full_target(), rollout.primary, rollout.namespace));
+    script.normal(format!(
+        "Copying {} template spec to {}.{}",
+        rollout.full_target(),
+        rollout.primary,
+        rollout.namespace
+    ));
     script.memory.moved = None;
     script.memory.asked = None;
     script.memory.alerted.clear();
@@ -159,7 +174,11 @@ fn confirm_traffic_increase(script: &mut Script<'_>) -> Flow<()> {
             script.normal(format!("Confirm-traffic-increase check {} passed", hook.name));
             continue;
         }
-        script.warn(format!("Halt {} advancement waiting for traffic increase approval {}", rollout.full_name(), hook.name));
+        script.warn(format!(
+            "Halt {} advancement waiting for traffic increase approval {}",
+            rollout.full_name(),
+            hook.name
+        ));
         if !hook.mute_alert {
             script.alert_once(Severity::Warn, "Canary traffic increase is waiting for approval.");
         }
@@ -185,7 +204,11 @@ fn confirm_promotion(script: &mut Script<'_>, iterations: i64) -> Flow<()> {
             }
         } else {
             script.enter(Phase::WaitingPromotion, iterations);
-            script.warn(format!("Halt {} advancement waiting for promotion approval {}", rollout.full_name(), hook.name));
+            script.warn(format!(
+                "Halt {} advancement waiting for promotion approval {}",
+                rollout.full_name(),
+                hook.name
+            ));
             if !hook.mute_alert {
                 script.alert(Severity::Warn, "Canary promotion is waiting for approval.", false);
             }

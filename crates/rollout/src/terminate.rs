@@ -35,6 +35,10 @@ pub(crate) fn decide(script: &mut Script<'_>) -> Flow<Box<End>> {
     }
     script.act(Action::RevertRoutes);
     script.act(Action::RemoveFinalizer);
-    script.emit_as(seen.memory.left.unwrap_or(Phase::Terminating), crate::EventKind::Normal, format!("Terminated canary {name}"));
+    script.emit_as(
+        seen.memory.left.unwrap_or(Phase::Terminating),
+        crate::EventKind::Normal,
+        format!("Terminated canary {name}"),
+    );
     Ok(script.end(Reason::Terminating, None))
 }

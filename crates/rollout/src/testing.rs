@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// A Canary of a Deployment, with a weighted analysis.
 pub(crate) fn rollout() -> Rollout {
     let mut canary = Canary::default();
-    (canary.metadata.name, canary.metadata.namespace, canary.metadata.uid) = ("cart".to_owned(), "shop".to_owned(), "u-1".to_owned());
+    (canary.metadata.name, canary.metadata.namespace, canary.metadata.uid) =
+        ("cart".to_owned(), "shop".to_owned(), "u-1".to_owned());
     canary.spec.target_ref.kind = "Deployment".to_owned();
     canary.spec.target_ref.name = "cart".to_owned();
     canary.spec.analysis = Some(api::CanaryAnalysis { step_weight: 10, ..api::CanaryAnalysis::default() });

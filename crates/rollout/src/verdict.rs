@@ -23,7 +23,13 @@ enum Breach {
 }
 
 /// Judges what a check found.
-pub(crate) fn judge(rollout: &Rollout, observer: &str, metric: &CanaryMetric, check: Check, found: &Result<f64, MetricTrouble>) -> Judged {
+pub(crate) fn judge(
+    rollout: &Rollout,
+    observer: &str,
+    metric: &CanaryMetric,
+    check: Check,
+    found: &Result<f64, MetricTrouble>,
+) -> Judged {
     match found {
         Ok(value) => by_value(rollout, metric, check, *value),
         Err(trouble) => by_trouble(rollout, observer, metric, check, trouble),
@@ -42,7 +48,13 @@ fn by_value(rollout: &Rollout, metric: &CanaryMetric, check: Check, value: f64) 
         _ => two_decimals(value),
     };
     let Some(breach) = breach(metric, check, value) else {
-        let entry = api::Check { metric: metric.name.clone(), value: Some(value), bound: bounds(metric, check), verdict: Verdict::Passed, message: None };
+        let entry = api::Check {
+            metric: metric.name.clone(),
+            value: Some(value),
+            bound: bounds(metric, check),
+            verdict: Verdict::Passed,
+            message: None,
+        };
         return Judged { entry, complaint: None };
     };
     let (sign, bound) = match breach {
@@ -93,31 +105,47 @@ fn bounds(metric: &CanaryMetric, check: Check) -> Option<String> {
     }
 }
 
-fn by_trouble(rollout: &Rollout, provider: &str, metric: &CanaryMetric, check: Check, trouble: &MetricTrouble) -> Judged {
+fn by_trouble(
+    rollout: &Rollout,
+    provider: &str,
+    metric: &CanaryMetric,
+    check: Check,
+    trouble: &MetricTrouble,
+) -> Judged {
     let (name, target) = (&metric.name, rollout.full_target());
     let (verdict, kind, text) = match (trouble, check) {
         (MetricTrouble::Setup(text), _) => (Verdict::Error, EventKind::Error, text.clone()),
         (MetricTrouble::NoValues(detail), Check::SuccessRate) => (
             Verdict::NoValues,
             EventKind::Warning,
-            format!("Halt advancement no values found for {provider} metric {name} probably {target} is not receiving traffic: {detail}"),
+            format!(
+                "Halt advancement no values found for {provider} metric {name} probably {target} is not receiving traffic: {detail}"
+            ),
         ),
         (MetricTrouble::NoValues(_), Check::Duration) => (
             Verdict::NoValues,
             EventKind::Warning,
-            format!("Halt advancement no values found for {provider} metric {name} probably {target} is not receiving traffic"),
+            format!(
+                "Halt advancement no values found for {provider} metric {name} probably {target} is not receiving traffic"
+            ),
         ),
         (MetricTrouble::NoValues(_), Check::Inline) => {
             (Verdict::NoValues, EventKind::Warning, format!("Halt advancement no values found for metric: {name}"))
         }
-        (MetricTrouble::NoValues(detail), Check::Template) => {
-            (Verdict::NoValues, EventKind::Warning, format!("Halt advancement no values found for custom metric: {name}: {detail}"))
-        }
+        (MetricTrouble::NoValues(detail), Check::Template) => (
+            Verdict::NoValues,
+            EventKind::Warning,
+            format!("Halt advancement no values found for custom metric: {name}: {detail}"),
+        ),
         (MetricTrouble::Failed(detail), Check::SuccessRate | Check::Duration) => {
             (Verdict::Error, EventKind::Error, format!("Prometheus query failed: {detail}"))
         }
-        (MetricTrouble::Failed(detail), Check::Inline) => (Verdict::Error, EventKind::Error, format!("Prometheus query failed for {name}: {detail}")),
-        (MetricTrouble::Failed(detail), Check::Template) => (Verdict::Error, EventKind::Error, format!("Metric query failed for {name}: {detail}")),
+        (MetricTrouble::Failed(detail), Check::Inline) => {
+            (Verdict::Error, EventKind::Error, format!("Prometheus query failed for {name}: {detail}"))
+        }
+        (MetricTrouble::Failed(detail), Check::Template) => {
+            (Verdict::Error, EventKind::Error, format!("Metric query failed for {name}: {detail}"))
+        }
     };
     failed(metric, None, verdict, kind, text)
 }
@@ -156,14 +184,21 @@ mod tests {
         assert_eq!(complaint(&both, Check::Template, 2.0), None);
         assert_eq!(complaint(&both, Check::Template, 0.999).unwrap(), "Halt cart.shop advancement m 1.00 < 1");
         assert_eq!(complaint(&both, Check::Inline, 2.5).unwrap(), "Halt cart.shop advancement m 2.50 > 2");
-        assert_eq!(complaint(&metric(7.0, Some((None, None))), Check::Template, f64::MAX), None, "the range wins over the threshold");
+        assert_eq!(
+            complaint(&metric(7.0, Some((None, None))), Check::Template, f64::MAX),
+            None,
+            "the range wins over the threshold"
+        );
     }
 
     #[test]
     fn a_threshold_is_a_lower_bound_of_success_and_an_upper_one_of_all_else() {
         let plain = metric(99.0, None);
         assert_eq!(complaint(&plain, Check::SuccessRate, 100.0), None);
-        assert_eq!(complaint(&plain, Check::SuccessRate, 69.169).unwrap(), "Halt cart.shop advancement success rate 69.17% < 99%");
+        assert_eq!(
+            complaint(&plain, Check::SuccessRate, 69.169).unwrap(),
+            "Halt cart.shop advancement success rate 69.17% < 99%"
+        );
         assert_eq!(complaint(&plain, Check::Template, 100.0).unwrap(), "Halt cart.shop advancement m 100.00 > 99");
         assert_eq!(complaint(&plain, Check::Inline, 3.0), None);
     }
@@ -172,7 +207,10 @@ mod tests {
     fn durations_are_compared_in_whole_milliseconds() {
         let limit = metric(0.0, Some((None, Some(500.9))));
         assert_eq!(complaint(&limit, Check::Duration, 500.99), None);
-        assert_eq!(complaint(&limit, Check::Duration, 1515.4).unwrap(), "Halt cart.shop advancement request duration 1.515s > 500ms");
+        assert_eq!(
+            complaint(&limit, Check::Duration, 1515.4).unwrap(),
+            "Halt cart.shop advancement request duration 1.515s > 500ms"
+        );
         assert!(complaint(&limit, Check::Duration, f64::INFINITY).is_some(), "too long, not too short");
     }
 
@@ -185,13 +223,25 @@ mod tests {
         let none = || MetricTrouble::NoValues("no values found".to_owned());
         let failed = || MetricTrouble::Failed("boom".to_owned());
         let (kind, text) = told(Check::Duration, none());
-        assert_eq!((kind, text.as_str()), (EventKind::Warning, "Halt advancement no values found for istio metric m probably cart.shop is not receiving traffic"));
+        assert_eq!(
+            (kind, text.as_str()),
+            (
+                EventKind::Warning,
+                "Halt advancement no values found for istio metric m probably cart.shop is not receiving traffic"
+            )
+        );
         assert_eq!(told(Check::Inline, none()).1, "Halt advancement no values found for metric: m");
-        assert_eq!(told(Check::Template, none()).1, "Halt advancement no values found for custom metric: m: no values found");
+        assert_eq!(
+            told(Check::Template, none()).1,
+            "Halt advancement no values found for custom metric: m: no values found"
+        );
         assert_eq!(told(Check::SuccessRate, failed()), (EventKind::Error, "Prometheus query failed: boom".to_owned()));
         assert_eq!(told(Check::Inline, failed()).1, "Prometheus query failed for m: boom");
         assert_eq!(told(Check::Template, failed()).1, "Metric query failed for m: boom");
         let (kind, text) = nothing_to_measure(&metric(1.0, None)).complaint.unwrap();
-        assert_eq!((kind, text.as_str()), (EventKind::Error, "Metric query failed for no usable metrics template and query were configured"));
+        assert_eq!(
+            (kind, text.as_str()),
+            (EventKind::Error, "Metric query failed for no usable metrics template and query were configured")
+        );
     }
 }

@@ -12,7 +12,15 @@ use rollout::{Abilities, AffinityAbility, MetricTrouble, Routes, Weight};
 use serde_json::{Value, json};
 use world::{Fault, Workload, World};
 
-const HOOKS: [&str; 7] = ["confirm-rollout", "pre-rollout", "rollout", "confirm-traffic-increase", "confirm-promotion", "post-rollout", "rollback"];
+const HOOKS: [&str; 7] = [
+    "confirm-rollout",
+    "pre-rollout",
+    "rollout",
+    "confirm-traffic-increase",
+    "confirm-promotion",
+    "post-rollout",
+    "rollback",
+];
 
 /// Something that happens from outside.
 #[derive(Debug, Clone)]
@@ -73,7 +81,14 @@ fn steps() -> impl Strategy<Value = Value> {
 }
 
 fn spec() -> impl Strategy<Value = Value> {
-    let analysis = (steps(), 0_i64..4, prop_oneof![Just(0_i64), 1_i64..120], any::<bool>(), any::<bool>(), prop::sample::subsequence(HOOKS.to_vec(), 0..=7));
+    let analysis = (
+        steps(),
+        0_i64..4,
+        prop_oneof![Just(0_i64), 1_i64..120],
+        any::<bool>(),
+        any::<bool>(),
+        prop::sample::subsequence(HOOKS.to_vec(), 0..=7),
+    );
     (analysis, 0_usize..3, prop::bool::weighted(0.1), any::<bool>()).prop_map(
         |((steps, threshold, promotion, mirror, affinity, hooks), metrics, skip, scaler)| {
             let mut analysis = steps;
@@ -84,12 +99,17 @@ fn spec() -> impl Strategy<Value = Value> {
             if affinity {
                 analysis["sessionAffinity"] = json!({"cookieName": "c"});
             }
-            analysis["webhooks"] = hooks.iter().map(|kind| json!({"name": kind, "type": kind, "url": "http://x/"})).collect();
-            let all = [json!({"name": "request-success-rate", "thresholdRange": {"min": 99}}), json!({"name": "m", "query": "q", "threshold": 100})];
+            analysis["webhooks"] =
+                hooks.iter().map(|kind| json!({"name": kind, "type": kind, "url": "http://x/"})).collect();
+            let all = [
+                json!({"name": "request-success-rate", "thresholdRange": {"min": 99}}),
+                json!({"name": "m", "query": "q", "threshold": 100}),
+            ];
             analysis["metrics"] = all.into_iter().take(metrics).collect();
             let mut spec = json!({"analysis": analysis, "skipAnalysis": skip});
             if scaler {
-                spec["autoscalerRef"] = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
+                spec["autoscalerRef"] =
+                    json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
             }
             spec
         },
@@ -112,7 +132,15 @@ fn fault() -> impl Strategy<Value = Option<Fault>> {
 fn old_status() -> impl Strategy<Value = OldStatus> {
     let unannounced = prop_oneof![3 => Just(None), 1 => Just(Some("Promoted Finalising")), 1 => Just(Some("RolledBack Progressing")), 1 => Just(Some("?"))];
     (0..PHASES.len(), -3_i64..120, -2_i64..6, -1_i64..5, 0_u8..4, 0_u8..4, unannounced).prop_map(
-        |(phase, weight, iterations, failed, applied, promoted, unannounced)| OldStatus { phase, weight, iterations, failed, applied, promoted, unannounced },
+        |(phase, weight, iterations, failed, applied, promoted, unannounced)| OldStatus {
+            phase,
+            weight,
+            iterations,
+            failed,
+            applied,
+            promoted,
+            unannounced,
+        },
     )
 }
 
@@ -161,7 +189,9 @@ fn happen(world: &mut World, turn: Turn) {
         Turn::Race(number) => world.race = Some(revision(number)),
         Turn::RoutesGone => world.routes = None,
         Turn::RoutesEdited(weight, mirrored) => edit_routes(world, weight, mirrored),
-        Turn::RoutesUnreadable(broken) => world.routes_trouble = broken.then(|| "parent gateway is not ready".to_owned()),
+        Turn::RoutesUnreadable(broken) => {
+            world.routes_trouble = broken.then(|| "parent gateway is not ready".to_owned())
+        }
         Turn::Suspend(suspend) => world.canary.spec.suspend = suspend,
         Turn::Skip(skip) => world.canary.spec.skip_analysis = skip,
         Turn::ScaledByHand => {
@@ -227,10 +257,16 @@ fn ends_well(world: &mut World) {
     assert!(world.status.unannounced.is_none(), "the outcome was never announced\n{story}");
     let primary = world.primary.clone().unwrap();
     let target = world.target.clone().unwrap();
-    assert!(world.weight() == 0 || world.serves(&target), "{}% go to a canary that cannot serve\n{story}", world.weight());
+    assert!(
+        world.weight() == 0 || world.serves(&target),
+        "{}% go to a canary that cannot serve\n{story}",
+        world.weight()
+    );
     assert!(world.weight() == 100 || world.serves(&primary), "the primary cannot serve\n{story}");
     assert!(matches!(world.weight(), 0 | 100), "at rest one side has all of the traffic\n{story}");
-    if matches!(world.status.phase, Phase::Initialized | Phase::Succeeded) && world.status.last_applied_spec.as_deref() == Some(target.revision.as_str()) {
+    if matches!(world.status.phase, Phase::Initialized | Phase::Succeeded)
+        && world.status.last_applied_spec.as_deref() == Some(target.revision.as_str())
+    {
         assert_eq!(world.weight(), 0);
     }
     let before = (world.status.clone(), world.story.len());

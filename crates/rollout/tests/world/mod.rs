@@ -5,11 +5,13 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod stories;
+
 use api::{Canary, CanaryStatus, Phase, Rollout, Settings, Severity};
 use jiff::{SignedDuration, Timestamp};
 use rollout::{
-    Abilities, Action, Answer, Answers, CanaryObject, Configs, Decision, MetricTrouble, Next, Observation, Outcome, Plan, Primary, Question, Revision,
-    Routes, Target, Trouble, check, decide, decide_failed,
+    Abilities, Action, Answer, Answers, CanaryObject, Configs, Decision, MetricTrouble, Next, Observation, Outcome,
+    Plan, Primary, Question, Revision, Routes, Target, Trouble, check, decide, decide_failed,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,7 +128,13 @@ impl World {
             settings: Arc::new(Settings::default()),
             object: CanaryObject { generation: 1, deleting: false, finalizer: false },
             status: CanaryStatus::default(),
-            target: Some(Workload { revision: "v1".to_owned(), up: true, since: now - SignedDuration::from_hours(1), old_pods: true, fault: None }),
+            target: Some(Workload {
+                revision: "v1".to_owned(),
+                up: true,
+                since: now - SignedDuration::from_hours(1),
+                old_pods: true,
+                fault: None,
+            }),
             primary: None,
             configs: BTreeMap::new(),
             primary_configs: BTreeMap::new(),
@@ -221,15 +229,23 @@ impl World {
         }
         let age = self.now.duration_since(side.since).as_secs();
         match side.fault {
-            Some(Fault::Passing) => return Err(Trouble::passing("waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available")),
-            Some(Fault::Lasting | Fault::Dead) => return Err(Trouble::lasting("deployment \"x\" exceeded its progress deadline")),
+            Some(Fault::Passing) => {
+                return Err(Trouble::passing(
+                    "waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available",
+                ));
+            }
+            Some(Fault::Lasting | Fault::Dead) => {
+                return Err(Trouble::lasting("deployment \"x\" exceeded its progress deadline"));
+            }
             None => {}
         }
         if self.bad.contains(&side.revision) {
             return Err(if age >= self.deadline {
                 Trouble::lasting("deployment \"x\" exceeded its progress deadline")
             } else {
-                Trouble::passing("waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available")
+                Trouble::passing(
+                    "waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available",
+                )
             });
         }
         if age < self.startup {
@@ -240,7 +256,9 @@ impl World {
 
     /// Whether requests that go there are answered.
     pub(crate) fn serves(&self, side: &Workload) -> bool {
-        side.up && side.fault != Some(Fault::Dead) && (side.fault.is_some() || side.old_pods || self.readiness(side).is_ok())
+        side.up
+            && side.fault != Some(Fault::Dead)
+            && (side.fault.is_some() || side.old_pods || self.readiness(side).is_ok())
     }
 
     /// One look.
@@ -248,25 +266,45 @@ impl World {
         let named = |side: &Workload, name: &str| {
             let prefix = if name == "cart" { "canary deployment " } else { "" };
             self.readiness(side).map_err(|trouble| Trouble {
-                message: format!("{prefix}{name}.shop not ready: {}", trouble.message.replace("\"x\"", &format!("{name:?}"))),
+                message: format!(
+                    "{prefix}{name}.shop not ready: {}",
+                    trouble.message.replace("\"x\"", &format!("{name:?}"))
+                ),
                 ..trouble
             })
         };
-        let target = self.target.as_ref().ok_or_else(|| Trouble::missing("deployment cart.shop get query error: not found"));
-        let current = |primary: &Workload| target.as_ref().is_ok_and(|target| target.revision == primary.revision) && self.primary_configs == self.configs;
+        let target =
+            self.target.as_ref().ok_or_else(|| Trouble::missing("deployment cart.shop get query error: not found"));
+        let current = |primary: &Workload| {
+            target.as_ref().is_ok_and(|target| target.revision == primary.revision)
+                && self.primary_configs == self.configs
+        };
         Observation {
             now: self.now,
             status: self.status.clone(),
             object: CanaryObject { generation: self.canary.metadata.generation, ..self.object.clone() },
             unusable: None,
             primary: match &self.primary {
-                Some(primary) => {
-                    Primary { exists: true, readiness: named(primary, "cart-primary"), serving: self.serves(primary), current: current(primary) }
-                }
-                None => Primary { exists: false, readiness: Err(Trouble::missing("not found")), serving: false, current: false },
+                Some(primary) => Primary {
+                    exists: true,
+                    readiness: named(primary, "cart-primary"),
+                    serving: self.serves(primary),
+                    current: current(primary),
+                },
+                None => Primary {
+                    exists: false,
+                    readiness: Err(Trouble::missing("not found")),
+                    serving: false,
+                    current: false,
+                },
             },
             target: target.map(|target| Target {
-                revision: Revision { hash: target.revision.clone(), older: Vec::new(), same_images: false, comparable: true },
+                revision: Revision {
+                    hash: target.revision.clone(),
+                    older: Vec::new(),
+                    same_images: false,
+                    comparable: true,
+                },
                 readiness: named(target, "cart"),
                 scaled_down: !target.up,
             }),
@@ -299,7 +337,13 @@ impl World {
             Action::EnsureServices => Ok(!std::mem::replace(&mut self.services, true)),
             Action::EnsurePrimary => {
                 let (None, Some(target)) = (&self.primary, &self.target) else { return Ok(false) };
-                self.primary = Some(Workload { revision: target.revision.clone(), up: true, since: now, old_pods: false, fault: None });
+                self.primary = Some(Workload {
+                    revision: target.revision.clone(),
+                    up: true,
+                    since: now,
+                    old_pods: false,
+                    fault: None,
+                });
                 self.primary_configs = self.configs.clone();
                 Ok(true)
             }
@@ -370,7 +414,11 @@ impl World {
         let serves = |side: &Option<Workload>| side.as_ref().is_some_and(|side| self.serves(side));
         let hasty = self.canary.spec.skip_analysis && matches!(self.status.phase, Phase::Unset | Phase::Initializing);
         // What was edited by hand while it cannot be read cannot be known.
-        assert!(hasty || self.routes_trouble.is_some() || self.weight() == before || serves(side) || !serves(other), "traffic goes from a side that serves to one that does not: {}", self.recent());
+        assert!(
+            hasty || self.routes_trouble.is_some() || self.weight() == before || serves(side) || !serves(other),
+            "traffic goes from a side that serves to one that does not: {}",
+            self.recent()
+        );
         true
     }
 
@@ -423,7 +471,8 @@ impl World {
 
     /// The case as a file of `tests/replay`.
     pub(crate) fn replay(&self, seen: &Observation, decision: &Decision) -> String {
-        serde_json::to_string_pretty(&json!({"canary": self.canary, "observation": seen, "decision": decision})).unwrap()
+        serde_json::to_string_pretty(&json!({"canary": self.canary, "observation": seen, "decision": decision}))
+            .unwrap()
     }
 
     /// One turn of the shell.
@@ -508,7 +557,12 @@ impl World {
         let (fault, race) = (self.fail_after.take(), self.race.take());
         let turn = self.turn(&mut Answers::default());
         let quiet = matches!(turn, Turn::Until(_)) && self.story.len() == told && self.status == status;
-        assert!(quiet, "decided again at the same moment, something was done: {turn:?}\n{}\n{:?}\n{status:?}", self.recent(), self.last_plan);
+        assert!(
+            quiet,
+            "decided again at the same moment, something was done: {turn:?}\n{}\n{:?}\n{status:?}",
+            self.recent(),
+            self.last_plan
+        );
         (self.fail_after, self.race) = (fault, race);
     }
 
@@ -518,7 +572,9 @@ impl World {
             .into_iter()
             .flatten()
             .filter(|side| side.up)
-            .flat_map(|side| [self.startup, self.deadline].map(|seconds| side.since + SignedDuration::from_secs(seconds)))
+            .flat_map(|side| {
+                [self.startup, self.deadline].map(|seconds| side.since + SignedDuration::from_secs(seconds))
+            })
             .filter(|moment| *moment > self.now)
             .min()
     }
