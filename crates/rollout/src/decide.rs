@@ -28,11 +28,11 @@ fn flow(script: &mut Script<'_>) -> Flow<Box<End>> {
         return Ok(script.end(Reason::Stepped, Some(seen.now)));
     }
     if seen.object.deleting {
-        return if seen.object.finalizer {
+        return Ok(if seen.object.finalizer {
             terminate::decide(script)
         } else {
-            Ok(script.end(Reason::Terminating, None))
-        };
+            script.end(Reason::Terminating, None)
+        });
     }
     if let Some(unusable) = &seen.unusable {
         return Ok(unusable_spec(script, &unusable.reason, &unusable.message));
@@ -92,7 +92,7 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
         script.memory.asked = Some(seen.now);
         match script.ask(Question::Providers)? {
             Answer::Providers(Err(reason)) => {
-                script.emit(EventKind::Error, format!("Error checking metric providers: {reason}"))
+                script.emit(EventKind::Error, format!("Error checking metric providers: {reason}"));
             }
             _ => script.normal("all the metrics providers are available!"),
         }

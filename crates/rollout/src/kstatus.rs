@@ -1,4 +1,4 @@
-//! Conditions beside `Promoted`, by the conventions of `kstatus`, so that GitOps tools and `kubectl wait` understand a Canary without knowing it.
+//! Conditions beside `Promoted`, by the conventions of `kstatus`, so that `GitOps` tools and `kubectl wait` understand a Canary without knowing it.
 //!
 //! `Reconciling`, `Stalled` and `Unsupported` are there only while they are true. Switched off by `-kstatus-conditions=false`, which leaves exactly the
 //! status of the reference.

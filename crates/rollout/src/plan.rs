@@ -19,6 +19,7 @@ pub struct Decision {
 
 /// What follows the upkeep.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub enum Next {
     /// Facts that cost I/O are missing: tell these events (they will not be in the plan again), ask, look again, decide again.
     Ask {

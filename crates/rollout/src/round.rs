@@ -42,9 +42,9 @@ pub(crate) fn decide(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     rollback_hooks(script)?;
     script.note_analysis();
     if started(script, live) {
-        check(script)?
+        check(script)?;
     } else {
-        start(script)?
+        start(script)?;
     }
     strategy::advance(script, live)
 }

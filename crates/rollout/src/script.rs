@@ -53,6 +53,7 @@ impl<'a> Script<'a> {
     }
 
     /// Sends traffic there; cookies of session affinity are made, moved and dropped with it.
+    #[expect(clippy::needless_pass_by_value, reason = "what is wanted is made for the call")]
     pub(crate) fn route(&mut self, routes: Routes) {
         self.weights = Some((routes.primary().percent(), routes.canary.percent()));
         let affinity = cookies::follow(self.rollout, &self.seen.abilities, &mut self.status, routes.canary);

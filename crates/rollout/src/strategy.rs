@@ -46,7 +46,7 @@ fn weighted(script: &mut Script<'_>, live: &Routes) -> Flow<Box<End>> {
     }
     if weight >= max_weight(rollout) {
         confirm_promotion(script, 0)?;
-        return promote(script);
+        return Ok(promote(script));
     }
     let next = if rollout.analysis.mirror && script.seen.abilities.mirrors && live.canary.is_zero() {
         if live.mirrored { Routes::weighted(Weight::clipped(step)) } else { Routes::mirror() }
@@ -93,7 +93,7 @@ fn ab_testing(script: &mut Script<'_>, iterations: i64) -> Flow<Box<End>> {
         return Ok(iterate(script, iterations));
     }
     confirm_promotion(script, iterations)?;
-    promote(script)
+    Ok(promote(script))
 }
 
 fn blue_green(script: &mut Script<'_>, live: &Routes, iterations: i64) -> Flow<Box<End>> {
@@ -109,7 +109,7 @@ fn blue_green(script: &mut Script<'_>, live: &Routes, iterations: i64) -> Flow<B
     }
     confirm_promotion(script, iterations)?;
     if done > iterations {
-        return promote(script);
+        return Ok(promote(script));
     }
     script.status.iterations = iterations.saturating_add(1);
     script.touch();
@@ -150,7 +150,7 @@ fn stepped(script: &mut Script<'_>) -> Box<End> {
 }
 
 /// Copies the target's template to the primary. Traffic is not touched before the primary runs it.
-fn promote(script: &mut Script<'_>) -> Flow<Box<End>> {
+fn promote(script: &mut Script<'_>) -> Box<End> {
     let rollout = script.rollout;
     let revision = finish::copied(script);
     script.act(Action::Promote { revision });
@@ -164,7 +164,7 @@ fn promote(script: &mut Script<'_>) -> Flow<Box<End>> {
     script.memory.moved = None;
     script.memory.asked = None;
     script.memory.alerted.clear();
-    Ok(script.done(Reason::Stepped, Some(script.seen.now)))
+    script.done(Reason::Stepped, Some(script.seen.now))
 }
 
 fn confirm_traffic_increase(script: &mut Script<'_>) -> Flow<()> {

@@ -3,11 +3,11 @@
 //! Source: controller notes, section 15.
 
 use crate::plan::{Action, Reason};
-use crate::script::{End, Flow, Script};
+use crate::script::{End, Script};
 use api::Phase;
 
 /// Gives back the target, waits until it can serve, then gives back Service and routes.
-pub(crate) fn decide(script: &mut Script<'_>) -> Flow<Box<End>> {
+pub(crate) fn decide(script: &mut Script<'_>) -> Box<End> {
     let rollout = script.rollout;
     let seen = script.seen;
     let name = rollout.full_name();
@@ -15,7 +15,7 @@ pub(crate) fn decide(script: &mut Script<'_>) -> Flow<Box<End>> {
         script.memory.left = Some(seen.status.phase);
         script.enter(Phase::Terminating, 0);
         script.normal(format!("Terminating canary {name}"));
-        return Ok(script.end(Reason::Terminating, Some(seen.now)));
+        return script.end(Reason::Terminating, Some(seen.now));
     }
     let target_gone = seen.target.as_ref().is_err_and(|trouble| trouble.missing);
     if !target_gone {
@@ -29,7 +29,7 @@ pub(crate) fn decide(script: &mut Script<'_>) -> Flow<Box<End>> {
             script.record_halt(crate::kstatus::Halt { reason: "Terminating", message: &text });
             script.act(Action::Log(text));
             let wake = script.later(seen.now);
-            return Ok(script.end(Reason::Terminating, Some(wake)));
+            return script.end(Reason::Terminating, Some(wake));
         }
         script.act(Action::RevertServices);
     }
@@ -40,5 +40,5 @@ pub(crate) fn decide(script: &mut Script<'_>) -> Flow<Box<End>> {
         crate::EventKind::Normal,
         format!("Terminated canary {name}"),
     );
-    Ok(script.end(Reason::Terminating, None))
+    script.end(Reason::Terminating, None)
 }

@@ -4,6 +4,13 @@
 //! The world checks the invariants (`rollout::check`) of every decision, that traffic never goes to a side that cannot serve, that deciding again does
 //! nothing, and that no moment takes an unbounded number of decisions. Here come the worlds, and how they must end.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests, which may panic"
+)]
+
 mod world;
 
 use api::Phase;
@@ -190,7 +197,7 @@ fn happen(world: &mut World, turn: Turn) {
         Turn::RoutesGone => world.routes = None,
         Turn::RoutesEdited(weight, mirrored) => edit_routes(world, weight, mirrored),
         Turn::RoutesUnreadable(broken) => {
-            world.routes_trouble = broken.then(|| "parent gateway is not ready".to_owned())
+            world.routes_trouble = broken.then(|| "parent gateway is not ready".to_owned());
         }
         Turn::Suspend(suspend) => world.canary.spec.suspend = suspend,
         Turn::Skip(skip) => world.canary.spec.skip_analysis = skip,

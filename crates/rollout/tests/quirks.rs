@@ -1,5 +1,12 @@
 //! Quirks of the reference that are repaired, its traces, and rollouts that are interrupted.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests, which may panic"
+)]
+
 mod world;
 
 use api::Phase;

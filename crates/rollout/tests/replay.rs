@@ -3,6 +3,13 @@
 //! Each file of `tests/replay` is `{"canary", "observation", "decision"}`, the form in which a violated invariant is printed and in which an observation
 //! of a real run can be stored. The files of moments that this test plays itself are written anew with `RECORD_REPLAYS=1`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests, which may panic"
+)]
+
 mod world;
 
 use api::{Canary, Phase, Rollout, Settings};

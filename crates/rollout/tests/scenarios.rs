@@ -1,5 +1,12 @@
 //! The acceptance scenarios of the life cycle that the decision alone can show; each test is named by its number.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    reason = "helpers of tests, which may panic"
+)]
+
 mod world;
 
 use api::{Phase, Severity};

@@ -189,7 +189,7 @@ impl World {
         if let Some(target) = &mut self.target {
             // A broken workload has no pods that could go on serving.
             target.old_pods = target.up && target.fault != Some(Fault::Dead);
-            target.revision = revision.to_owned();
+            revision.clone_into(&mut target.revision);
             target.since = now;
             target.fault = None;
         }
@@ -370,7 +370,6 @@ impl World {
             Action::PauseScaler => Ok(!std::mem::replace(&mut self.scaler_paused, true)),
             Action::ResumeScaler => Ok(std::mem::replace(&mut self.scaler_paused, false)),
             Action::Promote { revision } => self.promote(revision),
-            Action::UpdateScaler | Action::RevertServices | Action::RevertRoutes => Ok(false),
             Action::AddFinalizer => Ok(!std::mem::replace(&mut self.object.finalizer, true)),
             Action::RemoveFinalizer => Ok(std::mem::replace(&mut self.object.finalizer, false)),
             Action::Record(status) => {
@@ -396,7 +395,7 @@ impl World {
                 self.counted.push(*outcome);
                 Ok(false)
             }
-            Action::Log(_) => Ok(false),
+            Action::UpdateScaler | Action::RevertServices | Action::RevertRoutes | Action::Log(_) => Ok(false),
         }
     }
 
@@ -436,7 +435,7 @@ impl World {
         // A new template is a new chance, and pods that serve do so until it is taken.
         primary.old_pods = primary.fault != Some(Fault::Dead);
         primary.fault = None;
-        primary.revision = revision.to_owned();
+        revision.clone_into(&mut primary.revision);
         primary.since = now;
         self.primary_configs = self.configs.clone();
         Ok(true)
@@ -629,13 +628,12 @@ impl World {
         loop {
             let wake = self.settle();
             let next = [wake, self.next_change()].into_iter().flatten().min();
-            match next.filter(|next| *next <= end) {
-                Some(next) => self.now = next.max(self.now),
-                None => {
-                    self.now = end;
-                    self.settle();
-                    return;
-                }
+            if let Some(next) = next.filter(|next| *next <= end) {
+                self.now = next.max(self.now);
+            } else {
+                self.now = end;
+                self.settle();
+                return;
             }
         }
     }
