@@ -9,6 +9,7 @@ mod gc;
 mod lab;
 mod media;
 mod nodes;
+mod openapi;
 mod patch;
 mod paths;
 mod present;

@@ -178,11 +178,6 @@ impl Resource {
         Failure::invalid(&self.kind, &self.group, name, errors)
     }
 
-    /// 422 for a parameter of a list or watch.
-    pub(crate) fn invalid_list(&self, parameter: &str, why: &str) -> Failure {
-        Failure::invalid("ListOptions", "meta.k8s.io", "", &[FieldError::forbidden(parameter, why)])
-    }
-
     /// 409 for an object of this kind.
     pub(crate) fn conflict(&self, name: &str, why: &str) -> Failure {
         Failure::conflict(&self.plural, &self.group, name, why)

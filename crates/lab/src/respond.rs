@@ -1,9 +1,10 @@
 //! From a request to its answer: finds the kind, reads the parameters, calls the verb, shows the result. Holds the store's lock only in between.
 
 use crate::discovery;
-use crate::failure::Failure;
+use crate::failure::{Failure, FieldError};
 use crate::lab::Inner;
 use crate::media::{self, Form};
+use crate::openapi;
 use crate::paths::{self as urls, Address, Place};
 use crate::present::View;
 use crate::request::{Call, Verb, header};
@@ -40,7 +41,13 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
         Place::Groups => return Ok(Answer::json(200, &discovery::groups(&store.registry))),
         Place::Group(group) => return Ok(Answer::json(200, &discovery::group(&store.registry, &group)?)),
         Place::Version(group, version) => return Ok(Answer::json(200, &discovery::resources(&store.registry, &group, &version)?)),
-        Place::Other => return other(&call.path),
+        Place::Other if call.path == "/openapi/v3" => return Ok(Answer::json(200, &openapi::index(&store.registry))),
+        Place::Other => {
+            return match call.path.strip_prefix("/openapi/v3/") {
+                Some(path) => Ok(Answer::json(200, &openapi::document(&store.registry, path)?)),
+                None => other(&call.path),
+            };
+        }
         Place::Objects(address) => address,
     };
     if address.group == "authorization.k8s.io" && call.verb == Verb::Create {
@@ -67,6 +74,11 @@ fn other(path: &str) -> Result<Answer, Failure> {
         "/healthz" | "/livez" | "/readyz" => Ok(Answer::text(200, "ok")),
         _ => Err(Failure::no_such_path()),
     }
+}
+
+/// 422 for the parameter `resourceVersionMatch` of a watch.
+fn invalid_list(why: &str) -> Failure {
+    Failure::invalid("ListOptions", "meta.k8s.io", "", &[FieldError::forbidden("resourceVersionMatch", why)])
 }
 
 impl Exchange<'_> {
@@ -167,8 +179,12 @@ impl Exchange<'_> {
     fn watch(&self) -> Result<Answer, Failure> {
         let is = |key: &str| matches!(self.parameter(key), "1" | "true");
         let initial_events = is("sendInitialEvents");
-        if initial_events && self.parameter("resourceVersionMatch") != "NotOlderThan" {
-            return Err(self.resource.invalid_list("resourceVersionMatch", "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+        let version_match = self.parameter("resourceVersionMatch");
+        if initial_events && version_match != "NotOlderThan" {
+            return Err(invalid_list("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
+        }
+        if !version_match.is_empty() && self.parameter("sendInitialEvents").is_empty() {
+            return Err(invalid_list("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
         }
         let options = WatchOptions {
             view: self.view(),

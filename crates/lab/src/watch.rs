@@ -79,7 +79,7 @@ impl Watch {
         let lines: Vec<_> = objects.filter(|object| self.wants(object)).map(|object| line("ADDED", &self.options.view.object(object))).collect();
         self.lines.extend(lines);
         self.cursor = store.version();
-        if self.options.initial_events {
+        if self.options.initial_events && self.options.bookmarks {
             self.lines.push_back(line("BOOKMARK", &self.options.view.bookmark(self.cursor, true)));
         }
     }

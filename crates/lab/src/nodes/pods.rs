@@ -22,6 +22,11 @@ pub(super) fn create(store: &mut Store, workload: &Value, hash: &str, scene: &Sc
     desk.create(&text("/metadata/namespace"), pod).map(|pod| paths::text(&pod, "/metadata/name").to_owned()).unwrap_or_default()
 }
 
+fn running(container: &Value, scene: &Scene<'_>) -> Value {
+    json!({"name": container.get("name"), "image": container.get("image"), "imageID": "", "ready": true, "started": true, "restartCount": 0,
+        "state": {"running": {"startedAt": scene.stamp()}}, "lastState": {}})
+}
+
 /// Marks a pod as running and ready, with an address.
 pub(super) fn show_ready(store: &mut Store, namespace: &str, name: &str, scene: &Scene<'_>) {
     let Some(mut pod) = store.get("pods", namespace, name).map(|pod| Value::clone(pod)) else { return };
@@ -29,7 +34,8 @@ pub(super) fn show_ready(store: &mut Store, namespace: &str, name: &str, scene: 
     let address = format!("10.244.{}.{}", (number >> 8) & 0xff, number & 0xff);
     let conditions = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
         .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": scene.stamp()}));
-    let status = json!({"phase": "Running", "conditions": conditions, "podIP": address, "podIPs": [{"ip": address}], "startTime": scene.stamp(),
+    let containers: Vec<Value> = paths::list(&pod, "/spec/containers").map(|container| running(container, scene)).collect();
+    let status = json!({"containerStatuses": containers, "phase": "Running", "conditions": conditions, "podIP": address, "podIPs": [{"ip": address}], "startTime": scene.stamp(),
         "qosClass": paths::text(&pod, "/status/qosClass")});
     paths::set(&mut pod, &["status"], status);
     store.put("pods", pod);

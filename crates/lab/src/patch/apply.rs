@@ -163,9 +163,9 @@ pub(crate) fn apply(live: &Value, config: &Value, manager: &Manager, force: bool
     let mut object = live.clone();
     merge(&mut object, config, &mut Vec::new(), types);
     let mut dropped = before.clone();
-    dropped.subtract(&applied.clone().with_elements());
+    dropped.subtract(&applied.clone().with_parents());
     for entry in entries.iter().filter(|entry| !entry.is_of(manager)) {
-        dropped.subtract(&entry.fields.clone().with_elements());
+        dropped.subtract(&entry.fields.clone().with_parents());
     }
     if !dropped.is_empty() {
         remove(&mut object, &dropped, &mut Vec::new(), types);
@@ -303,6 +303,18 @@ mod tests {
         assert_eq!(left, wanted, "the other still has the map that it made");
         let same = apply(&live, &config(&json!({"a": "1"})), &manager("me", true), false, types);
         assert_eq!(same.conflicts, [], "the same value is shared");
+    }
+
+    #[test]
+    fn a_map_that_was_taken_over_whole_keeps_what_is_still_applied() {
+        let registry = Registry::default().by_name("cm").unwrap();
+        let types = Types(&registry);
+        let mut live = config(&json!({"a": "1", "b": "1"}));
+        let fields = json!({"f:data": {".": {}, "f:a": {}, "f:b": {}}});
+        let entry = json!({"manager": "me", "operation": "Apply", "apiVersion": "v1", "time": "", "fieldsType": "FieldsV1", "fieldsV1": fields});
+        paths::set(&mut live, &["metadata", "managedFields"], json!([entry]));
+        let applied = apply(&live, &config(&json!({"a": "1"})), &manager("me", true), false, types).object;
+        assert_eq!(applied["data"], json!({"a": "1"}));
     }
 
     #[test]

@@ -77,11 +77,11 @@ impl Fields {
         Self { own: self.own && other.own, children: children.collect() }
     }
 
-    /// Adds the elements of lists above what is in the set: who owns a field of an element owns its being there.
-    pub(crate) fn with_elements(mut self) -> Self {
-        for (key, child) in &mut self.children {
-            *child = std::mem::take(child).with_elements();
-            child.own |= key.starts_with("k:");
+    /// Adds the maps, lists and elements above what is in the set: who owns a field owns that there is a place for it.
+    pub(crate) fn with_parents(mut self) -> Self {
+        for child in self.children.values_mut() {
+            *child = std::mem::take(child).with_parents();
+            child.own |= !child.children.is_empty();
         }
         self
     }
