@@ -240,10 +240,7 @@ impl Keeper {
     }
 
     async fn patch_canary(&self, view: &mut View, target: &ObjectRef, patch: &Value, subresource: Option<&str>, failure: &str) -> Result<(), Failure> {
-        let version = objects::paths::text(&view.object, "/metadata/resourceVersion").to_owned();
-        let answer = self.clusters.main.merge(target, patch, Some(&version), subresource).await;
-        self.telemetry.wrote(&Change::Merge { patch: Value::Null, version: None }, answer.is_ok());
-        match answer {
+        match self.patch_version(target, patch, &view.object, subresource).await {
             Ok(object) => {
                 let object = Arc::new(object);
                 self.take_canary(Arc::clone(&object));
@@ -254,6 +251,35 @@ impl Keeper {
             Err(error) => Err(Failure::Text(format!("{failure}{error}"))),
         }
     }
+
+    /// Patches the version that was decided upon, or a newer one that is the same to every decision: what was done already (events told, routes moved)
+    /// need not be done again only because somebody has changed a label meanwhile.
+    async fn patch_version(&self, target: &ObjectRef, patch: &Value, seen: &Value, subresource: Option<&str>) -> Result<Value, ApiError> {
+        let cluster = &self.clusters.main;
+        let send = async |object: &Value| {
+            let version = objects::paths::text(object, "/metadata/resourceVersion").to_owned();
+            let answer = cluster.merge(target, patch, Some(&version), subresource).await;
+            self.telemetry.wrote(&Change::Merge { patch: Value::Null, version: None }, answer.is_ok());
+            answer
+        };
+        match send(seen).await {
+            Err(error) if error.is_conflict() => {
+                self.telemetry.read();
+                match cluster.get(target).await {
+                    Ok(present) if is_same_to_decisions(seen, &present) => send(&present).await,
+                    _ => Err(error),
+                }
+            }
+            answer => answer,
+        }
+    }
+}
+
+/// Whether two versions of a Canary differ only in what no decision has looked at when it was taken.
+fn is_same_to_decisions(one: &Value, other: &Value) -> bool {
+    ["/spec", "/status", "/metadata/uid", "/metadata/finalizers", "/metadata/deletionTimestamp"]
+        .iter()
+        .all(|path| one.pointer(path) == other.pointer(path))
 }
 
 /// The merge patch from the stored status to the wanted one; `None` where they are the same. Unlike elsewhere an empty map is not absence here:

@@ -46,6 +46,7 @@ pub struct World {
     config: Config,
     stop: watch::Sender<bool>,
     start: Instant,
+    lives: usize,
 }
 
 impl World {
@@ -72,7 +73,7 @@ impl World {
             telemetry: Arc::clone(&telemetry),
         };
         let stop = run(config.clone()).await;
-        Self { lab, net, telemetry, config, stop, start: Instant::now() }
+        Self { lab, net, telemetry, config, stop, start: Instant::now(), lives: 1 }
     }
 
     /// W and C, initialised.
@@ -102,6 +103,19 @@ impl World {
         self.stop.send_replace(true);
         tokio::time::sleep(Duration::from_secs(4)).await;
         self.stop = run(self.config.clone()).await;
+    }
+
+    /// Starts another operator, which knows nothing, under another name, as after a crash. Nothing stops the old one: the lab must refuse it
+    /// ([`World::name`]).
+    pub async fn reborn(&mut self) {
+        self.lives += 1;
+        self.config.clusters = Clusters::single(Cluster::new(kube::Client::new(self.lab.service_as(&self.name()), "default")));
+        self.stop = run(self.config.clone()).await;
+    }
+
+    /// The user agent of the present operator.
+    pub fn name(&self) -> String {
+        if self.lives == 1 { "flagger".to_owned() } else { format!("flagger-{}", self.lives) }
     }
 
     pub fn apply(&self, object: Value) -> Arc<Value> {
