@@ -110,7 +110,10 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         ..plain("", "v1", "ConfigMap", "configmaps", &["cm"], typed::<api::core::v1::ConfigMap>)
     },
     plain("", "v1", "Endpoints", "endpoints", &["ep"], typed::<api::core::v1::Endpoints>),
-    BuiltIn { default: defaults::event::event, ..plain("", "v1", "Event", "events", &["ev"], typed::<api::core::v1::Event>) },
+    BuiltIn {
+        default: defaults::event::event,
+        ..plain("", "v1", "Event", "events", &["ev"], typed::<api::core::v1::Event>)
+    },
     BuiltIn {
         namespaced: false,
         status: true,
@@ -118,11 +121,22 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         default: defaults::core::namespace,
         ..plain("", "v1", "Namespace", "namespaces", &["ns"], typed::<api::core::v1::Namespace>)
     },
-    BuiltIn { namespaced: false, status: true, ..plain("", "v1", "Node", "nodes", &["no"], typed::<api::core::v1::Node>) },
+    BuiltIn {
+        namespaced: false,
+        status: true,
+        ..plain("", "v1", "Node", "nodes", &["no"], typed::<api::core::v1::Node>)
+    },
     BuiltIn {
         status: true,
         returns_deleted: true,
-        ..plain("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims", &["pvc"], typed::<api::core::v1::PersistentVolumeClaim>)
+        ..plain(
+            "",
+            "v1",
+            "PersistentVolumeClaim",
+            "persistentvolumeclaims",
+            &["pvc"],
+            typed::<api::core::v1::PersistentVolumeClaim>,
+        )
     },
     BuiltIn {
         categories: ALL,
@@ -220,11 +234,23 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         ..plain("batch", "v1", "CronJob", "cronjobs", &["cj"], typed::<api::batch::v1::CronJob>)
     },
-    BuiltIn { categories: ALL, status: true, generation: true, ..plain("batch", "v1", "Job", "jobs", &[], typed::<api::batch::v1::Job>) },
+    BuiltIn {
+        categories: ALL,
+        status: true,
+        generation: true,
+        ..plain("batch", "v1", "Job", "jobs", &[], typed::<api::batch::v1::Job>)
+    },
     plain("coordination.k8s.io", "v1", "Lease", "leases", &[], typed::<api::coordination::v1::Lease>),
     BuiltIn {
         generation: true,
-        ..plain("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", &[], typed::<api::discovery::v1::EndpointSlice>)
+        ..plain(
+            "discovery.k8s.io",
+            "v1",
+            "EndpointSlice",
+            "endpointslices",
+            &[],
+            typed::<api::discovery::v1::EndpointSlice>,
+        )
     },
     BuiltIn {
         default: defaults::event::new_event,
@@ -235,7 +261,14 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
     BuiltIn {
         namespaced: false,
         generation: true,
-        ..plain("networking.k8s.io", "v1", "IngressClass", "ingressclasses", &[], typed::<api::networking::v1::IngressClass>)
+        ..plain(
+            "networking.k8s.io",
+            "v1",
+            "IngressClass",
+            "ingressclasses",
+            &[],
+            typed::<api::networking::v1::IngressClass>,
+        )
     },
     BuiltIn {
         status: true,
@@ -246,23 +279,54 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
     },
     BuiltIn {
         generation: true,
-        ..plain("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies", &["netpol"], typed::<api::networking::v1::NetworkPolicy>)
+        ..plain(
+            "networking.k8s.io",
+            "v1",
+            "NetworkPolicy",
+            "networkpolicies",
+            &["netpol"],
+            typed::<api::networking::v1::NetworkPolicy>,
+        )
     },
     BuiltIn {
         status: true,
         generation: true,
-        ..plain("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets", &["pdb"], typed::<api::policy::v1::PodDisruptionBudget>)
+        ..plain(
+            "policy",
+            "v1",
+            "PodDisruptionBudget",
+            "poddisruptionbudgets",
+            &["pdb"],
+            typed::<api::policy::v1::PodDisruptionBudget>,
+        )
     },
     BuiltIn {
         namespaced: false,
-        ..plain(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", &[], typed::<api::rbac::v1::ClusterRoleBinding>)
+        ..plain(
+            RBAC,
+            "v1",
+            "ClusterRoleBinding",
+            "clusterrolebindings",
+            &[],
+            typed::<api::rbac::v1::ClusterRoleBinding>,
+        )
     },
-    BuiltIn { namespaced: false, ..plain(RBAC, "v1", "ClusterRole", "clusterroles", &[], typed::<api::rbac::v1::ClusterRole>) },
+    BuiltIn {
+        namespaced: false,
+        ..plain(RBAC, "v1", "ClusterRole", "clusterroles", &[], typed::<api::rbac::v1::ClusterRole>)
+    },
     plain(RBAC, "v1", "RoleBinding", "rolebindings", &[], typed::<api::rbac::v1::RoleBinding>),
     plain(RBAC, "v1", "Role", "roles", &[], typed::<api::rbac::v1::Role>),
     BuiltIn {
         namespaced: false,
         generation: true,
-        ..plain("scheduling.k8s.io", "v1", "PriorityClass", "priorityclasses", &["pc"], typed::<api::scheduling::v1::PriorityClass>)
+        ..plain(
+            "scheduling.k8s.io",
+            "v1",
+            "PriorityClass",
+            "priorityclasses",
+            &["pc"],
+            typed::<api::scheduling::v1::PriorityClass>,
+        )
     },
 ];

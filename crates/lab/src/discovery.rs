@@ -32,7 +32,9 @@ fn grouped(registry: &Registry) -> Vec<(String, Vec<String>)> {
         }
     }
     groups.push((REVIEWS.to_owned(), vec!["v1".to_owned()]));
-    groups.iter_mut().for_each(|(_, versions)| versions.sort_by_key(|version| preference(version)));
+    for (_, versions) in &mut groups {
+        versions.sort_by_key(|version| preference(version));
+    }
     groups
 }
 
@@ -44,7 +46,10 @@ fn preference(version: &str) -> (u8, std::cmp::Reverse<(u32, u32)>) {
 }
 
 fn api_group(group: &str, versions: &[String]) -> Value {
-    let versions: Vec<Value> = versions.iter().map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version})).collect();
+    let versions: Vec<Value> = versions
+        .iter()
+        .map(|version| json!({"groupVersion": format!("{group}/{version}"), "version": version}))
+        .collect();
     json!({"name": group, "versions": versions, "preferredVersion": versions.first()})
 }
 

@@ -3,7 +3,7 @@
 //! Source of the texts: answers of kube-apiserver 1.36, compared by hand.
 
 use serde_json::{Value, json};
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A refusal. `Display` is the message alone; [`Failure::status`] is the whole `Status` object.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -42,7 +42,8 @@ impl Failure {
 
     /// 404: there is no such object.
     pub fn not_found(plural: &str, group: &str, name: &str) -> Self {
-        Self::new(404, "NotFound", format!("{} \"{name}\" not found", qualified(plural, group))).about(plural, group, name)
+        Self::new(404, "NotFound", format!("{} \"{name}\" not found", qualified(plural, group)))
+            .about(plural, group, name)
     }
 
     /// 404: there is no such kind or path.
@@ -54,18 +55,28 @@ impl Failure {
 
     /// 409: the name is taken.
     pub fn already_exists(plural: &str, group: &str, name: &str) -> Self {
-        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", qualified(plural, group))).about(plural, group, name)
+        Self::new(409, "AlreadyExists", format!("{} \"{name}\" already exists", qualified(plural, group)))
+            .about(plural, group, name)
     }
 
     /// 409: the object is not what the writer thinks it is; `why` ends the sentence.
     pub fn conflict(plural: &str, group: &str, name: &str, why: &str) -> Self {
-        Self::new(409, "Conflict", format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(plural, group)))
-            .about(plural, group, name)
+        Self::new(
+            409,
+            "Conflict",
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(plural, group)),
+        )
+        .about(plural, group, name)
     }
 
     /// 409: somebody else has written since the version that the writer read.
     pub fn modified(plural: &str, group: &str, name: &str) -> Self {
-        Self::conflict(plural, group, name, "the object has been modified; please apply your changes to the latest version and try again")
+        Self::conflict(
+            plural,
+            group,
+            name,
+            "the object has been modified; please apply your changes to the latest version and try again",
+        )
     }
 
     /// 409: an apply would change fields that other managers own. `causes` are (manager, field) pairs.
@@ -86,7 +97,9 @@ impl Failure {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let mut failure = Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {text}", qualified(kind, group))).about(kind, group, name);
+        let mut failure =
+            Self::new(422, "Invalid", format!("{} \"{name}\" is invalid: {text}", qualified(kind, group)))
+                .about(kind, group, name);
         if let Some(details) = failure.details.as_mut().and_then(Value::as_object_mut) {
             details.insert("causes".to_owned(), errors.iter().map(FieldError::cause).collect());
         }
@@ -100,12 +113,14 @@ impl Failure {
 
     /// 403: not now or not like this; `why` ends the sentence.
     pub fn forbidden(plural: &str, group: &str, name: &str, why: &str) -> Self {
-        Self::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: {why}", qualified(plural, group))).about(plural, group, name)
+        Self::new(403, "Forbidden", format!("{} \"{name}\" is forbidden: {why}", qualified(plural, group)))
+            .about(plural, group, name)
     }
 
     /// 405: the kind does not know that verb.
     pub fn method_not_allowed() -> Self {
-        let mut failure = Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
+        let mut failure =
+            Self::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource");
         failure.details = Some(json!({}));
         failure
     }
@@ -141,7 +156,11 @@ impl Failure {
     /// 415: the body is in a format that is not understood; `accepted` lists the ones that are.
     pub fn unsupported_media_type(accepted: &[&str]) -> Self {
         let accepted = accepted.join(", ");
-        Self::new(415, "UnsupportedMediaType", format!("the body of the request was in an unknown format - accepted media types include: {accepted}"))
+        Self::new(
+            415,
+            "UnsupportedMediaType",
+            format!("the body of the request was in an unknown format - accepted media types include: {accepted}"),
+        )
     }
 
     /// 500: something broke here.
@@ -156,8 +175,11 @@ impl Failure {
 
     /// 504: the version is one that does not exist yet.
     pub fn too_large_version(wanted: u64, current: u64) -> Self {
-        let mut failure = Self::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"));
-        failure.details = Some(json!({"causes": [{"message": "Too large resource version", "reason": "ResourceVersionTooLarge"}], "retryAfterSeconds": 1}));
+        let mut failure =
+            Self::new(504, "Timeout", format!("Timeout: Too large resource version: {wanted}, current: {current}"));
+        failure.details = Some(
+            json!({"causes": [{"message": "Too large resource version", "reason": "ResourceVersionTooLarge"}], "retryAfterSeconds": 1}),
+        );
         failure
     }
 
@@ -168,7 +190,8 @@ impl Failure {
 
     /// The `Status` object.
     pub fn status(&self) -> Value {
-        let mut status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message});
+        let mut status =
+            json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "message": self.message});
         if let Some(map) = status.as_object_mut() {
             if !self.reason.is_empty() {
                 map.insert("reason".to_owned(), json!(self.reason));
@@ -192,9 +215,9 @@ fn apply_conflict_text(causes: &[(String, String)]) -> String {
     managers.dedup();
     for of in managers {
         text.push_str(if text.ends_with("conflicts:") { " " } else { "\n" });
-        text.push_str(&format!("conflicts with {of}:"));
+        let _ = write!(text, "conflicts with {of}:");
         for (_, field) in causes.iter().filter(|(manager, _)| manager == of) {
-            text.push_str(&format!("\n- {field}"));
+            let _ = write!(text, "\n- {field}");
         }
     }
     text
@@ -308,7 +331,10 @@ mod tests {
 
     #[test]
     fn texts_are_those_of_the_real_server() {
-        assert_eq!(Failure::not_found("deployments", "apps", "podinfo").message, "deployments.apps \"podinfo\" not found");
+        assert_eq!(
+            Failure::not_found("deployments", "apps", "podinfo").message,
+            "deployments.apps \"podinfo\" not found"
+        );
         assert_eq!(
             Failure::modified("services", "", "x").message,
             "Operation cannot be fulfilled on services \"x\": the object has been modified; please apply your changes to the latest version and try again"
@@ -319,15 +345,26 @@ mod tests {
             "Service \"x\" is invalid: spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive"
         );
         let two = Failure::invalid("Canary", "flagger.app", "x", &[FieldError::required("spec.targetRef", ""), port]);
-        assert!(two.message.starts_with("Canary.flagger.app \"x\" is invalid: [spec.targetRef: Required value, spec.ports[0].port: "), "{two}");
+        assert!(
+            two.message.starts_with(
+                "Canary.flagger.app \"x\" is invalid: [spec.targetRef: Required value, spec.ports[0].port: "
+            ),
+            "{two}"
+        );
         assert_eq!(two.status().pointer("/details/causes/0/reason"), Some(&json!("FieldValueRequired")));
     }
 
     #[test]
     fn apply_conflicts_name_managers_and_fields() {
         let one = [("helm".to_owned(), ".spec.replicas".to_owned())];
-        assert_eq!(Failure::apply_conflict(&one).message, "Apply failed with 1 conflict: conflict with helm: .spec.replicas");
+        assert_eq!(
+            Failure::apply_conflict(&one).message,
+            "Apply failed with 1 conflict: conflict with helm: .spec.replicas"
+        );
         let two = [one[0].clone(), ("helm".to_owned(), ".data.a".to_owned())];
-        assert_eq!(Failure::apply_conflict(&two).message, "Apply failed with 2 conflicts: conflicts with helm:\n- .spec.replicas\n- .data.a");
+        assert_eq!(
+            Failure::apply_conflict(&two).message,
+            "Apply failed with 2 conflicts: conflicts with helm:\n- .spec.replicas\n- .data.a"
+        );
     }
 }

@@ -43,7 +43,11 @@ fn work(store: &mut Store, now: Timestamp) {
         let Some(object) = store.get(&table, &key.0, &key.1).cloned() else { continue };
         let mut collector = Collector { store, now };
         // A refusal means that somebody else was faster; then there is another chore.
-        drop(if is_deleted(&object) { collector.go_on(&table, &object) } else { collector.check_owners(&table, &object) });
+        drop(if is_deleted(&object) {
+            collector.go_on(&table, &object)
+        } else {
+            collector.check_owners(&table, &object)
+        });
     }
 }
 
@@ -66,7 +70,8 @@ impl Collector<'_> {
     /// Deletes an object whose owners are all gone; forgets those that are, if others are left.
     fn check_owners(&mut self, table: &str, object: &Arc<Value>) -> Result<(), Failure> {
         let owners: Vec<Value> = paths::list(object, "/metadata/ownerReferences").cloned().collect();
-        let left: Vec<Value> = owners.iter().filter(|owner| self.store.exists(paths::text(owner, "/uid"))).cloned().collect();
+        let left: Vec<Value> =
+            owners.iter().filter(|owner| self.store.exists(paths::text(owner, "/uid"))).cloned().collect();
         if left.len() == owners.len() {
             return Ok(());
         }
@@ -84,7 +89,8 @@ impl Collector<'_> {
     }
 
     fn release(&mut self, table: &str, object: &Arc<Value>, finalizer: &str) -> Result<(), Failure> {
-        let left: Vec<Value> = paths::list(object, "/metadata/finalizers").filter(|one| *one != finalizer).cloned().collect();
+        let left: Vec<Value> =
+            paths::list(object, "/metadata/finalizers").filter(|one| *one != finalizer).cloned().collect();
         self.change(table, object, |new| paths::set(new, &["metadata", "finalizers"], json!(left)))
     }
 
@@ -147,7 +153,9 @@ impl Collector<'_> {
             owners.any(|one| paths::text(one, "/uid") == owner && one.get("blockOwnerDeletion") == Some(&json!(true)))
         };
         let left = self.store.owned_by(&owner);
-        let blocked = left.iter().any(|(table, key)| self.store.get(table, &key.0, &key.1).is_some_and(|dependent| blocks(dependent)));
+        let blocked = left
+            .iter()
+            .any(|(table, key)| self.store.get(table, &key.0, &key.1).is_some_and(|dependent| blocks(dependent)));
         if blocked { Ok(()) } else { self.release(table, object, FOREGROUND) }
     }
 }

@@ -91,11 +91,17 @@ impl Lab {
         for name in ["default", "kube-node-lease", "kube-public", "kube-system"] {
             if let Some(resource) = store.registry.by_name("namespaces") {
                 let namespace = json!({"metadata": {"name": name}});
-                let created = Desk::new(&mut store, resource, options.clock.now(), WriteOptions::default()).create("", namespace);
+                let created =
+                    Desk::new(&mut store, resource, options.clock.now(), WriteOptions::default()).create("", namespace);
                 debug_assert!(created.is_ok(), "{created:?}");
             }
         }
-        let inner = Arc::new(Inner { store: Mutex::new(store), clock: options.clock, log: Mutex::default(), hook: Mutex::new(None) });
+        let inner = Arc::new(Inner {
+            store: Mutex::new(store),
+            clock: options.clock,
+            log: Mutex::default(),
+            hook: Mutex::new(None),
+        });
         gc::start(&inner);
         if let Some(options) = options.nodes {
             nodes::start(&inner, options);
@@ -134,6 +140,10 @@ impl Lab {
     }
 
     /// Creates an object, in its `metadata.namespace` or in `default`. Its namespace must exist.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "objects are made where they are created: `lab.create(json!({..}))`"
+    )]
     pub fn create(&self, object: Value) -> Result<Arc<Value>, Failure> {
         self.with(&object, |desk, namespace| desk.create(namespace, object.clone()))
     }
@@ -181,9 +191,16 @@ impl Lab {
         work(&mut self.desk(&mut store, resource))
     }
 
-    fn with<T>(&self, object: &Value, work: impl FnOnce(&mut Desk<'_>, &str) -> Result<T, Failure>) -> Result<T, Failure> {
+    fn with<T>(
+        &self,
+        object: &Value,
+        work: impl FnOnce(&mut Desk<'_>, &str) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
         let mut store = self.inner.store();
-        let resource = store.registry.by_kind(paths::text(object, "/apiVersion"), paths::text(object, "/kind")).ok_or_else(Failure::no_such_path)?;
+        let resource = store
+            .registry
+            .by_kind(paths::text(object, "/apiVersion"), paths::text(object, "/kind"))
+            .ok_or_else(Failure::no_such_path)?;
         let namespace = match paths::text(object, "/metadata/namespace") {
             _ if !resource.namespaced => "",
             "" => "default",
@@ -193,7 +210,12 @@ impl Lab {
     }
 
     fn desk<'s>(&self, store: &'s mut Store, resource: Arc<Resource>) -> Desk<'s> {
-        Desk::new(store, resource, self.inner.clock.now(), WriteOptions { manager: "lab".to_owned(), named_manager: true, ..WriteOptions::default() })
+        Desk::new(
+            store,
+            resource,
+            self.inner.clock.now(),
+            WriteOptions { manager: "lab".to_owned(), named_manager: true, ..WriteOptions::default() },
+        )
     }
 
     /// The `resourceVersion` of the last write.
@@ -282,7 +304,8 @@ pub fn read_yaml(text: &str) -> Result<Vec<Value>, Failure> {
     use serde::Deserialize as _;
     let mut objects = Vec::new();
     for document in serde_yaml_ng::Deserializer::from_str(text) {
-        let value = Value::deserialize(document).map_err(|why| Failure::bad_request(format!("error parsing YAML: {why}")))?;
+        let value =
+            Value::deserialize(document).map_err(|why| Failure::bad_request(format!("error parsing YAML: {why}")))?;
         match value.get("items").and_then(Value::as_array) {
             Some(items) if paths::text(&value, "/kind").ends_with("List") => objects.extend(items.iter().cloned()),
             _ if value.is_null() => {}

@@ -43,12 +43,20 @@ pub(crate) fn body(content_type: &str, bytes: &[u8]) -> Result<serde_json::Value
             serde_yaml_ng::from_slice(bytes).map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")))
         }
         // Patches come here too, under their own names.
-        "" | "application/json" | "application/json-patch+json" | "application/merge-patch+json" | "application/strategic-merge-patch+json" => {
-            serde_json::from_slice(bytes).map_err(|why| {
-                Failure::bad_request(format!("the object provided is unrecognized: couldn't get version/kind; json parse error: {why}"))
-            })
-        }
-        _ => Err(Failure::unsupported_media_type(&["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"])),
+        ""
+        | "application/json"
+        | "application/json-patch+json"
+        | "application/merge-patch+json"
+        | "application/strategic-merge-patch+json" => serde_json::from_slice(bytes).map_err(|why| {
+            Failure::bad_request(format!(
+                "the object provided is unrecognized: couldn't get version/kind; json parse error: {why}"
+            ))
+        }),
+        _ => Err(Failure::unsupported_media_type(&[
+            "application/json",
+            "application/yaml",
+            "application/vnd.kubernetes.protobuf",
+        ])),
     }
 }
 

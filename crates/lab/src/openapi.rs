@@ -1,4 +1,4 @@
-//! As much OpenAPI as kubectl needs: that objects are validated here (`fieldValidation`), and the schemas of custom kinds for `kubectl explain`.
+//! As much `OpenAPI` as kubectl needs: that objects are validated here (`fieldValidation`), and the schemas of custom kinds for `kubectl explain`.
 //!
 //! The schemas of built-in kinds are left out.
 
@@ -25,15 +25,24 @@ fn path_of(one: &Resource) -> String {
 pub(crate) fn document(registry: &Registry, path: &str) -> Result<Value, Failure> {
     let (mut paths, mut schemas) = (Map::new(), Map::new());
     for one in registry.iter().filter(|one| path_of(one) == path) {
-        let base = if one.namespaced { format!("/{path}/namespaces/{{namespace}}/{}", one.plural) } else { format!("/{path}/{}", one.plural) };
+        let base = if one.namespaced {
+            format!("/{path}/namespaces/{{namespace}}/{}", one.plural)
+        } else {
+            format!("/{path}/{}", one.plural)
+        };
         paths.insert(base.clone(), json!({"post": operation(one, "post")}));
-        paths.insert(format!("{base}/{{name}}"), json!({"put": operation(one, "put"), "patch": operation(one, "patch")}));
+        paths.insert(
+            format!("{base}/{{name}}"),
+            json!({"put": operation(one, "put"), "patch": operation(one, "patch")}),
+        );
         schemas.insert(schema_name(one), schema(one));
     }
     if paths.is_empty() {
         return Err(Failure::no_such_path());
     }
-    Ok(json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.0"}, "paths": paths, "components": {"schemas": schemas}}))
+    Ok(
+        json!({"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.0"}, "paths": paths, "components": {"schemas": schemas}}),
+    )
 }
 
 fn group_version_kind(one: &Resource) -> Value {
@@ -41,8 +50,10 @@ fn group_version_kind(one: &Resource) -> Value {
 }
 
 fn operation(one: &Resource, action: &str) -> Value {
-    let parameter = |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
-    let parameters: Vec<Value> = ["dryRun", "fieldManager", "fieldValidation"].iter().map(|name| parameter(name)).collect();
+    let parameter =
+        |name: &str| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}});
+    let parameters: Vec<Value> =
+        ["dryRun", "fieldManager", "fieldValidation"].iter().map(|name| parameter(name)).collect();
     let schema = json!({"schema": {"$ref": format!("#/components/schemas/{}", schema_name(one))}});
     json!({
         "parameters": parameters,

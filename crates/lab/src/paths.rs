@@ -120,7 +120,10 @@ mod tests {
         assert_eq!(address("/api/v1/namespaces/a/pods/b"), ["", "v1", "pods", "a", "b", ""]);
         assert_eq!(address("/api/v1/namespaces/a"), ["", "v1", "namespaces", "", "a", ""]);
         assert_eq!(address("/api/v1/namespaces/a/status"), ["", "v1", "namespaces", "", "a", "status"]);
-        assert_eq!(address("/apis/apps/v1/namespaces/a/deployments/b/scale"), ["apps", "v1", "deployments", "a", "b", "scale"]);
+        assert_eq!(
+            address("/apis/apps/v1/namespaces/a/deployments/b/scale"),
+            ["apps", "v1", "deployments", "a", "b", "scale"]
+        );
         assert_eq!(address("/apis/x.io/v1/things/system%3Ab"), ["x.io", "v1", "things", "", "system:b", ""]);
         assert_eq!(parse("/apis/apps/v1"), Place::Version("apps".into(), "v1".into()));
         assert_eq!(parse("/openapi/v2"), Place::Other);

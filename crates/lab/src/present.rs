@@ -31,7 +31,7 @@ impl View {
             Form::Metadata => partial(&object),
             Form::Table => {
                 let version = paths::text(&object, "/metadata/resourceVersion").to_owned();
-                table::table(&self.resource, [&*object], json!({"resourceVersion": version}), &self.include, self.now)
+                table::table(&self.resource, [&*object], &json!({"resourceVersion": version}), &self.include, self.now)
             }
         }
     }
@@ -57,7 +57,7 @@ impl View {
             }
             Form::Table => {
                 let objects: Vec<_> = objects.collect();
-                table::table(&self.resource, objects.iter().map(|object| &**object), metadata, &self.include, self.now)
+                table::table(&self.resource, objects.iter().map(|object| &**object), &metadata, &self.include, self.now)
             }
         }
     }
@@ -78,9 +78,15 @@ impl View {
             paths::set(&mut metadata, &["annotations", "k8s.io/initial-events-end"], json!("true"));
         }
         match self.form {
-            Form::Whole => json!({"kind": self.resource.kind, "apiVersion": self.resource.api_version(), "metadata": metadata}),
-            Form::Metadata => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}),
-            Form::Table => json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null, "rows": []}),
+            Form::Whole => {
+                json!({"kind": self.resource.kind, "apiVersion": self.resource.api_version(), "metadata": metadata})
+            }
+            Form::Metadata => {
+                json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+            }
+            Form::Table => {
+                json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "columnDefinitions": null, "rows": []})
+            }
         }
     }
 }

@@ -11,12 +11,16 @@ const BINARY: [&str; 7] = ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 /// The canonical text of a quantity; none if it is no quantity.
 pub(crate) fn canonical(text: &str) -> Option<String> {
     let text = text.trim();
-    let split = text.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, '.' | '+' | '-')).unwrap_or(text.len());
+    let split =
+        text.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, '.' | '+' | '-')).unwrap_or(text.len());
     let (number, suffix) = text.split_at_checked(split)?;
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     let negative = whole.starts_with('-');
     let whole = whole.trim_start_matches(['+', '-']);
-    if whole.len() + fraction.len() == 0 || whole.len() > 18 || !whole.chars().chain(fraction.chars()).all(|digit| digit.is_ascii_digit()) {
+    if whole.len() + fraction.len() == 0
+        || whole.len() > 18
+        || !whole.chars().chain(fraction.chars()).all(|digit| digit.is_ascii_digit())
+    {
         return None;
     }
     let mut nano = whole.parse::<i128>().unwrap_or(0) * NANO;
@@ -105,9 +109,25 @@ mod tests {
     #[test]
     fn quantities_are_written_as_the_server_writes_them() {
         let cases = [
-            ("1000m", "1"), ("0.5", "500m"), ("1.5", "1500m"), ("100m", "100m"), ("1024Mi", "1Gi"), ("1.5Gi", "1536Mi"), ("0.5Gi", "512Mi"),
-            ("64Mi", "64Mi"), ("128974848", "128974848"), ("1000k", "1M"), ("129e6", "129e6"), ("1e3", "1e3"), ("0", "0"), ("512Ki", "512Ki"),
-            ("2000", "2k"), ("1Ki", "1Ki"), ("0.5Ki", "512"), ("-5", "-5"), ("10G", "10G"),
+            ("1000m", "1"),
+            ("0.5", "500m"),
+            ("1.5", "1500m"),
+            ("100m", "100m"),
+            ("1024Mi", "1Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("0.5Gi", "512Mi"),
+            ("64Mi", "64Mi"),
+            ("128974848", "128974848"),
+            ("1000k", "1M"),
+            ("129e6", "129e6"),
+            ("1e3", "1e3"),
+            ("0", "0"),
+            ("512Ki", "512Ki"),
+            ("2000", "2k"),
+            ("1Ki", "1Ki"),
+            ("0.5Ki", "512"),
+            ("-5", "-5"),
+            ("10G", "10G"),
         ];
         for (text, wanted) in cases {
             assert_eq!(canonical(text).as_deref(), Some(wanted), "{text}");

@@ -79,7 +79,7 @@ pub struct Call {
     pub subresource: String,
 }
 
-/// `patch canaries.flagger.app test/podinfo status`.
+/// `patch canaries.flagger.app test/podinfo status`, `list services test`.
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.resource.is_empty() {
@@ -88,7 +88,7 @@ impl fmt::Display for Call {
         write!(f, "{} {}", self.verb, self.resource)?;
         match (self.namespace.as_str(), self.name.as_str()) {
             ("", "") => Ok(()),
-            ("", name) => write!(f, " {name}"),
+            ("", one) | (one, "") => write!(f, " {one}"),
             (namespace, name) => write!(f, " {namespace}/{name}"),
         }?;
         if self.subresource.is_empty() { Ok(()) } else { write!(f, " {}", self.subresource) }
@@ -128,7 +128,11 @@ pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 fn verb(method: &Method, name: &str, query: &str) -> Verb {
-    let watches = || paths::query(query).iter().any(|(key, value)| key == "watch" && matches!(value.as_str(), "1" | "true" | "True" | "TRUE" | "t"));
+    let watches = || {
+        paths::query(query)
+            .iter()
+            .any(|(key, value)| key == "watch" && matches!(value.as_str(), "1" | "true" | "True" | "TRUE" | "t"))
+    };
     match (method.as_str(), name.is_empty()) {
         ("GET" | "HEAD", _) if watches() => Verb::Watch,
         ("GET" | "HEAD", true) => Verb::List,

@@ -82,7 +82,7 @@ pub(crate) struct Column {
     pub kind: String,
     /// Above 0: only with `-o wide`.
     pub priority: i64,
-    /// JSONPath of the value.
+    /// `JSONPath` of the value.
     pub path: String,
 }
 

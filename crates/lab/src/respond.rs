@@ -40,7 +40,9 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
         Place::Core => return Ok(Answer::json(200, &discovery::core())),
         Place::Groups => return Ok(Answer::json(200, &discovery::groups(&store.registry))),
         Place::Group(group) => return Ok(Answer::json(200, &discovery::group(&store.registry, &group)?)),
-        Place::Version(group, version) => return Ok(Answer::json(200, &discovery::resources(&store.registry, &group, &version)?)),
+        Place::Version(group, version) => {
+            return Ok(Answer::json(200, &discovery::resources(&store.registry, &group, &version)?));
+        }
         Place::Other if call.path == "/openapi/v3" => return Ok(Answer::json(200, &openapi::index(&store.registry))),
         Place::Other => {
             return match call.path.strip_prefix("/openapi/v3/") {
@@ -55,7 +57,8 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
         return Ok(Answer::json(201, &discovery::review(&address.plural, body)));
     }
     let resource = store.registry.by_path(&address.group, &address.version, &address.plural);
-    let of_built_in = |one: &Arc<Resource>| one.builtin().is_some() && one.group == address.group && one.version == address.version;
+    let of_built_in =
+        |one: &Arc<Resource>| one.builtin().is_some() && one.group == address.group && one.version == address.version;
     let is_known = store.registry.iter().any(of_built_in);
     drop(store);
     let Some(resource) = resource else {
@@ -87,7 +90,9 @@ impl Exchange<'_> {
             "" => self.objects(verb),
             "status" if self.resource.status => self.status(verb),
             "scale" if self.resource.scale.is_some() => self.scale(verb),
-            "finalize" if self.resource.table == "namespaces" && verb == Verb::Update => self.write(|desk, body| desk.replace("", &self.address.name, body, Part::Main)),
+            "finalize" if self.resource.table == "namespaces" && verb == Verb::Update => {
+                self.write(|desk, body| desk.replace("", &self.address.name, body, Part::Main))
+            }
             // A custom kind without that subresource claims that the object does not exist.
             _ if self.resource.custom().is_some() => Err(self.resource.not_found(&self.address.name)),
             _ => Err(Failure::no_such_path()),
@@ -97,7 +102,10 @@ impl Exchange<'_> {
     fn objects(&self, verb: Verb) -> Result<Answer, Failure> {
         let (namespace, name) = (self.address.namespace.as_str(), self.address.name.as_str());
         // Objects of namespaced kinds have no address without their namespace.
-        if self.resource.namespaced && namespace.is_empty() && !matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection) {
+        if self.resource.namespaced
+            && namespace.is_empty()
+            && !matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection)
+        {
             return Err(if verb == Verb::Create { Failure::method_not_allowed() } else { Failure::no_such_path() });
         }
         match verb {
@@ -105,7 +113,9 @@ impl Exchange<'_> {
             Verb::List => self.list(),
             Verb::Watch => self.watch(),
             Verb::Create if name.is_empty() => self.write(|desk, body| Ok((desk.create(namespace, body)?, true))),
-            Verb::Update if !name.is_empty() => self.write(|desk, body| desk.replace(namespace, name, body, Part::Main)),
+            Verb::Update if !name.is_empty() => {
+                self.write(|desk, body| desk.replace(namespace, name, body, Part::Main))
+            }
             Verb::Patch if !name.is_empty() => self.patch(Part::Main),
             Verb::Delete => self.delete(),
             Verb::DeleteCollection => self.delete_collection(),
@@ -147,7 +157,10 @@ impl Exchange<'_> {
         Ok(Answer::json(200, &self.view().object(&object)))
     }
 
-    fn write(&self, verb: impl FnOnce(&mut Desk<'_>, Value) -> Result<(Arc<Value>, bool), Failure>) -> Result<Answer, Failure> {
+    fn write(
+        &self,
+        verb: impl FnOnce(&mut Desk<'_>, Value) -> Result<(Arc<Value>, bool), Failure>,
+    ) -> Result<Answer, Failure> {
         let body = self.body()?;
         let mut store = self.lab.store();
         let mut desk = self.desk(&mut store)?;
@@ -184,7 +197,9 @@ impl Exchange<'_> {
             return Err(invalid_list("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"));
         }
         if !version_match.is_empty() && self.parameter("sendInitialEvents").is_empty() {
-            return Err(invalid_list("resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"));
+            return Err(invalid_list(
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            ));
         }
         let options = WatchOptions {
             view: self.view(),
@@ -193,7 +208,12 @@ impl Exchange<'_> {
             after: self.version()?.filter(|version| *version > 0),
             initial_events,
             bookmarks: is("allowWatchBookmarks"),
-            timeout: self.parameter("timeoutSeconds").parse().ok().filter(|seconds| *seconds > 0).map(Duration::from_secs),
+            timeout: self
+                .parameter("timeoutSeconds")
+                .parse()
+                .ok()
+                .filter(|seconds| *seconds > 0)
+                .map(Duration::from_secs),
         };
         Ok(Answer::stream(watch::start(self.lab, &mut self.lab.store(), options)))
     }
@@ -210,7 +230,10 @@ impl Exchange<'_> {
         if self.resource.group.is_empty() {
             objects::paths::set(&mut details, &["group"], Value::Null);
         }
-        Ok(Answer::json(200, &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details})))
+        Ok(Answer::json(
+            200,
+            &json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}),
+        ))
     }
 
     fn delete_collection(&self) -> Result<Answer, Failure> {

@@ -54,7 +54,8 @@ fn field_text(object: &Value, pointer: &str) -> String {
 
 impl Requirement {
     fn holds(&self, object: &Value) -> bool {
-        let label = |key: &str| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);
+        let label =
+            |key: &str| object.pointer("/metadata/labels").and_then(|labels| labels.get(key)).and_then(Value::as_str);
         let number = |key: &str| label(key).and_then(|text| text.parse::<i64>().ok());
         match self {
             Self::In(key, values) => label(key).is_some_and(|value| values.iter().any(|one| one == value)),
@@ -80,7 +81,12 @@ fn terms(text: &str) -> Vec<&str> {
 }
 
 fn parse_labels(text: &str) -> Result<Vec<Requirement>, Failure> {
-    terms(text).into_iter().map(|term| parse_label(term).ok_or_else(|| Failure::bad_request(format!("unable to parse requirement: {term}")))).collect()
+    terms(text)
+        .into_iter()
+        .map(|term| {
+            parse_label(term).ok_or_else(|| Failure::bad_request(format!("unable to parse requirement: {term}")))
+        })
+        .collect()
 }
 
 fn parse_label(term: &str) -> Option<Requirement> {
@@ -145,11 +151,19 @@ fn is_selectable(resource: &Resource, pointer: &str) -> bool {
     }
     match resource.table.as_str() {
         "events" => {
-            pointer.starts_with("/involvedObject/") || matches!(pointer, "/reason" | "/type" | "/source" | "/reportingComponent" | "/reportingController")
+            pointer.starts_with("/involvedObject/")
+                || matches!(pointer, "/reason" | "/type" | "/source" | "/reportingComponent" | "/reportingController")
         }
         "pods" => {
             matches!(pointer, "/status/phase" | "/status/podIP" | "/status/nominatedNodeName")
-                || matches!(pointer, "/spec/nodeName" | "/spec/restartPolicy" | "/spec/schedulerName" | "/spec/serviceAccountName" | "/spec/hostNetwork")
+                || matches!(
+                    pointer,
+                    "/spec/nodeName"
+                        | "/spec/restartPolicy"
+                        | "/spec/schedulerName"
+                        | "/spec/serviceAccountName"
+                        | "/spec/hostNetwork"
+                )
         }
         "services" => matches!(pointer, "/spec/clusterIP" | "/spec/type"),
         "secrets" => pointer == "/type",
@@ -188,13 +202,16 @@ mod tests {
 
     fn matches(labels: &str, fields: &str) -> bool {
         let pods = Registry::default().by_name("pods").unwrap();
-        let object = json!({"metadata": {"name": "x", "labels": {"app": "a", "tier": "7"}}, "status": {"phase": "Running"}});
+        let object =
+            json!({"metadata": {"name": "x", "labels": {"app": "a", "tier": "7"}}, "status": {"phase": "Running"}});
         Selector::parse(&pods, labels, fields).unwrap().matches(&object)
     }
 
     #[test]
     fn labels_are_matched_in_every_notation() {
-        for holds in ["app=a", "app==a", "app!=b", "other!=x", "app in (a,b), tier", "app notin (b),!other", "tier>6", "tier<8"] {
+        for holds in
+            ["app=a", "app==a", "app!=b", "other!=x", "app in (a,b), tier", "app notin (b),!other", "tier>6", "tier<8"]
+        {
             assert!(matches(holds, ""), "{holds}");
         }
         for fails in ["app=b", "app!=a", "app in (b)", "app notin (a,b)", "other", "!app", "tier>7", "other in (x)"] {

@@ -49,7 +49,12 @@ impl Answer {
 
     /// Plain text.
     pub(crate) fn text(status: u16, text: &'static str) -> Self {
-        Self { status, media: "text/plain; charset=utf-8", warnings: Vec::new(), body: LabBody::Full(Some(Bytes::from_static(text.as_bytes()))) }
+        Self {
+            status,
+            media: "text/plain; charset=utf-8",
+            warnings: Vec::new(),
+            body: LabBody::Full(Some(Bytes::from_static(text.as_bytes()))),
+        }
     }
 
     /// Lines of JSON, as they come.
@@ -65,7 +70,8 @@ impl Answer {
 
     fn into_response(self) -> Response<LabBody> {
         let mut response = Response::new(self.body);
-        *response.status_mut() = http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            http::StatusCode::from_u16(self.status).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(http::header::CONTENT_TYPE, HeaderValue::from_static(self.media));
         headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
@@ -232,7 +238,8 @@ async fn accept(lab: Arc<Inner>, listener: TcpListener) {
         let Ok((stream, _)) = listener.accept().await else { return };
         while connections.try_join_next().is_some() {}
         let service = hyper_util::service::TowerToHyperService::new(LabService::new(Arc::clone(&lab), None));
-        let connection = hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service);
+        let connection =
+            hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service);
         connections.spawn(async move { drop(connection.await) });
     }
 }

@@ -109,7 +109,11 @@ impl Store {
     }
 
     /// The objects of a table by namespace and name; of one namespace, or of all.
-    pub(crate) fn list<'a>(&'a self, table: &str, namespace: Option<&'a str>) -> impl Iterator<Item = &'a Arc<Value>> + use<'a> {
+    pub(crate) fn list<'a>(
+        &'a self,
+        table: &str,
+        namespace: Option<&'a str>,
+    ) -> impl Iterator<Item = &'a Arc<Value>> + use<'a> {
         let start = (namespace.unwrap_or_default().to_owned(), String::new());
         self.tables
             .get(table)
@@ -120,7 +124,12 @@ impl Store {
     }
 
     /// The objects of a table as they were at a version.
-    pub(crate) fn list_at(&self, table: &str, namespace: Option<&str>, version: u64) -> Result<Vec<Arc<Value>>, Compacted> {
+    pub(crate) fn list_at(
+        &self,
+        table: &str,
+        namespace: Option<&str>,
+        version: u64,
+    ) -> Result<Vec<Arc<Value>>, Compacted> {
         let mut objects: BTreeMap<Key, Arc<Value>> =
             self.list(table, namespace).map(|object| (key_of(object), Arc::clone(object))).collect();
         let changes: Vec<_> = self.changes(table, version)?.collect();
@@ -138,7 +147,11 @@ impl Store {
     }
 
     /// The changes of a table after a version, oldest first.
-    pub(crate) fn changes(&self, table: &str, after: u64) -> Result<impl DoubleEndedIterator<Item = &Change>, Compacted> {
+    pub(crate) fn changes(
+        &self,
+        table: &str,
+        after: u64,
+    ) -> Result<impl DoubleEndedIterator<Item = &Change>, Compacted> {
         let table = self.tables.get(table);
         let oldest = table.map_or(0, |table| table.compacted);
         if after < oldest {
@@ -185,18 +198,26 @@ impl Store {
         paths::set(&mut last, &["metadata", "resourceVersion"], json!(self.version.to_string()));
         let last = Arc::new(last);
         self.assign_chores(table, namespace, &last);
-        self.record(table, Change { version: self.version, before: Some(before), after: Arc::clone(&last), deleted: true });
+        self.record(
+            table,
+            Change { version: self.version, before: Some(before), after: Arc::clone(&last), deleted: true },
+        );
         Some(last)
     }
 
     /// Whom the end of an object concerns: its dependents, and the owner, namespace or definition that is being deleted and waits for it.
     fn assign_chores(&mut self, table: &str, namespace: &str, gone: &Value) {
-        let waiting = |store: &Self, table: &str, key: &Key| store.get(table, &key.0, &key.1).is_some_and(|object| is_deleted(object));
+        let waiting = |store: &Self, table: &str, key: &Key| {
+            store.get(table, &key.0, &key.1).is_some_and(|object| is_deleted(object))
+        };
         let dependents = self.owned_by(uid(gone));
-        let owners = paths::list(gone, "/metadata/ownerReferences").filter_map(|owner| self.uids.get(paths::text(owner, "/uid")).cloned());
+        let owners = paths::list(gone, "/metadata/ownerReferences")
+            .filter_map(|owner| self.uids.get(paths::text(owner, "/uid")).cloned());
         let home = ("namespaces".to_owned(), (String::new(), namespace.to_owned()));
-        let definition = ("customresourcedefinitions.apiextensions.k8s.io".to_owned(), (String::new(), table.to_owned()));
-        let concerned: Vec<_> = owners.chain([home, definition]).filter(|(table, key)| waiting(self, table, key)).collect();
+        let definition =
+            ("customresourcedefinitions.apiextensions.k8s.io".to_owned(), (String::new(), table.to_owned()));
+        let concerned: Vec<_> =
+            owners.chain([home, definition]).filter(|(table, key)| waiting(self, table, key)).collect();
         self.chores.extend(dependents.into_iter().chain(concerned));
     }
 

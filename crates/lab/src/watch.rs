@@ -54,7 +54,11 @@ struct Watch {
 }
 
 /// Starts a watch. A version that is no longer kept is an error within the stream, as on the real server.
-pub(crate) fn start(lab: &Arc<Inner>, store: &mut Store, options: WatchOptions) -> impl Stream<Item = Bytes> + Send + use<> {
+pub(crate) fn start(
+    lab: &Arc<Inner>,
+    store: &mut Store,
+    options: WatchOptions,
+) -> impl Stream<Item = Bytes> + Send + use<> {
     let table = options.view.resource.table.clone();
     let now = Instant::now();
     let mut watch = Watch {
@@ -76,7 +80,10 @@ pub(crate) fn start(lab: &Arc<Inner>, store: &mut Store, options: WatchOptions) 
 impl Watch {
     fn list(&mut self, store: &Store, table: &str) {
         let objects = store.list(table, self.options.namespace.as_deref());
-        let lines: Vec<_> = objects.filter(|object| self.wants(object)).map(|object| line("ADDED", &self.options.view.object(object))).collect();
+        let lines: Vec<_> = objects
+            .filter(|object| self.wants(object))
+            .map(|object| line("ADDED", &self.options.view.object(object)))
+            .collect();
         self.lines.extend(lines);
         self.cursor = store.version();
         if self.options.initial_events && self.options.bookmarks {
@@ -157,7 +164,8 @@ impl Watch {
     fn wants(&self, object: &Value) -> bool {
         let namespace = self.options.namespace.as_deref();
         namespace.is_none_or(|namespace| namespace == paths::text(object, "/metadata/namespace"))
-            && (self.options.selector.is_empty() || self.options.selector.matches(&self.options.view.resource.present(object)))
+            && (self.options.selector.is_empty()
+                || self.options.selector.matches(&self.options.view.resource.present(object)))
     }
 }
 

@@ -1,4 +1,4 @@
-//! HorizontalPodAutoscalers. They are objects only: nothing scales.
+//! Autoscalers of pods. They are objects only: nothing scales.
 
 use super::{each, fill, map_of, submap};
 use crate::failure::FieldError;
@@ -11,11 +11,18 @@ pub(crate) fn autoscaler(object: &mut Value, _: Option<&Value>) {
     let object = map_of(object);
     let spec = submap(object, "spec");
     fill(spec, "minReplicas", json!(1));
-    fill(spec, "metrics", json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]));
+    fill(
+        spec,
+        "metrics",
+        json!([{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}]),
+    );
     if let Some(behavior) = super::child(spec, "behavior") {
         let up = submap(behavior, "scaleUp");
         fill(up, "stabilizationWindowSeconds", json!(0));
-        rules(up, json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]));
+        rules(
+            up,
+            json!([{"type": "Pods", "value": 4, "periodSeconds": 15}, {"type": "Percent", "value": 100, "periodSeconds": 15}]),
+        );
         rules(submap(behavior, "scaleDown"), json!([{"type": "Percent", "value": 100, "periodSeconds": 15}]));
     }
     let status = submap(object, "status");
@@ -32,10 +39,9 @@ fn rules(rules: &mut Map<String, Value>, policies: Value) {
 pub(crate) fn quantities(spec: &mut Map<String, Value>) {
     for metric in each(spec, "metrics") {
         for source in metric.values_mut().filter_map(Value::as_object_mut) {
-            for target in source.get_mut("target").and_then(Value::as_object_mut).into_iter() {
-                for key in ["value", "averageValue"] {
-                    target.get_mut(key).into_iter().for_each(quantity::normalize);
-                }
+            let Some(target) = source.get_mut("target").and_then(Value::as_object_mut) else { continue };
+            for key in ["value", "averageValue"] {
+                target.get_mut(key).into_iter().for_each(quantity::normalize);
             }
         }
     }
@@ -44,7 +50,10 @@ pub(crate) fn quantities(spec: &mut Map<String, Value>) {
 /// What an autoscaler must keep to.
 pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    let (least, most) = (paths::integer(object, "/spec/minReplicas").unwrap_or(1), paths::integer(object, "/spec/maxReplicas").unwrap_or(0));
+    let (least, most) = (
+        paths::integer(object, "/spec/minReplicas").unwrap_or(1),
+        paths::integer(object, "/spec/maxReplicas").unwrap_or(0),
+    );
     if least < 1 {
         errors.push(FieldError::invalid("spec.minReplicas", &json!(least), "must be greater than or equal to 1"));
     }
@@ -52,7 +61,11 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::required("spec.maxReplicas", "must be set and greater than 0"));
     }
     if most < least {
-        errors.push(FieldError::invalid("spec.maxReplicas", &json!(most), "must be greater than or equal to `minReplicas`"));
+        errors.push(FieldError::invalid(
+            "spec.maxReplicas",
+            &json!(most),
+            "must be greater than or equal to `minReplicas`",
+        ));
     }
     for key in ["kind", "name"] {
         if paths::text(object, &format!("/spec/scaleTargetRef/{key}")).is_empty() {
@@ -61,7 +74,11 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
     }
     let group = paths::text(object, "/spec/scaleTargetRef/apiVersion");
     if !group.contains('/') {
-        errors.push(FieldError::invalid("spec.scaleTargetRef.apiVersion", &json!(group), "apiVersion must specify API group"));
+        errors.push(FieldError::invalid(
+            "spec.scaleTargetRef.apiVersion",
+            &json!(group),
+            "apiVersion must specify API group",
+        ));
     }
     errors
 }

@@ -1,4 +1,4 @@
-//! Namespaces, ConfigMaps and Secrets.
+//! Namespaces, configuration and secrets.
 
 use super::{fill, map_of, submap};
 use crate::failure::FieldError;

@@ -34,11 +34,18 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let versions: Vec<_> = paths::list(object, "/spec/versions").collect();
     if versions.iter().filter(|version| version.get("storage") == Some(&json!(true))).count() != 1 {
         let shown = object.pointer("/spec/versions").unwrap_or(&Value::Null);
-        errors.push(FieldError::invalid("spec.versions", shown, "must have exactly one version marked as storage version"));
+        errors.push(FieldError::invalid(
+            "spec.versions",
+            shown,
+            "must have exactly one version marked as storage version",
+        ));
     }
     for (at, version) in versions.iter().enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
-            errors.push(FieldError::required(format!("spec.versions[{at}].schema.openAPIV3Schema"), "schemas are required"));
+            errors.push(FieldError::required(
+                format!("spec.versions[{at}].schema.openAPIV3Schema"),
+                "schemas are required",
+            ));
         }
     }
     if old.is_some_and(|old| old.pointer("/spec/scope") != object.pointer("/spec/scope")) {
@@ -59,7 +66,9 @@ pub(crate) fn establish(object: &mut Value, now: &str) {
     }
     let condition = |kind: &str, reason: &str, message: &str| {
         let old = paths::list(object, "/status/conditions").find(|one| paths::text(one, "/type") == kind).cloned();
-        old.unwrap_or_else(|| json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message}))
+        old.unwrap_or_else(
+            || json!({"type": kind, "status": "True", "lastTransitionTime": now, "reason": reason, "message": message}),
+        )
     };
     let conditions = json!([
         condition("NamesAccepted", "NoConflicts", "no conflicts found"),
@@ -75,7 +84,8 @@ pub(crate) fn establish(object: &mut Value, now: &str) {
 pub(crate) fn resources(object: &Value) -> Vec<Resource> {
     let group = paths::text(object, "/spec/group");
     let text = |pointer: &str| paths::text(object, pointer).to_owned();
-    let texts = |pointer: &str| paths::list(object, pointer).filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
+    let texts =
+        |pointer: &str| paths::list(object, pointer).filter_map(Value::as_str).map(str::to_owned).collect::<Vec<_>>();
     let storage = paths::list(object, "/spec/versions").find(|version| version.get("storage") == Some(&json!(true)));
     let storage = storage.map(|version| paths::text(version, "/name")).unwrap_or_default();
     let served = paths::list(object, "/spec/versions").filter(|version| version.get("served") == Some(&json!(true)));
@@ -97,7 +107,9 @@ pub(crate) fn resources(object: &Value) -> Vec<Resource> {
             origin: Origin::Custom(Box::new(Custom {
                 schema: Schema::new(version.pointer("/schema/openAPIV3Schema").cloned().unwrap_or_default()),
                 columns: columns(version),
-                selectable: paths::list(version, "/selectableFields").map(|field| pointer(paths::text(field, "/jsonPath"))).collect(),
+                selectable: paths::list(version, "/selectableFields")
+                    .map(|field| pointer(paths::text(field, "/jsonPath")))
+                    .collect(),
             })),
         })
         .collect()
@@ -106,7 +118,11 @@ pub(crate) fn resources(object: &Value) -> Vec<Resource> {
 fn scale(version: &Value) -> Option<Scale> {
     let scale = version.pointer("/subresources/scale")?;
     let path = |key: &str| Some(pointer(scale.get(key)?.as_str()?));
-    Some(Scale { spec: path("specReplicasPath")?, status: path("statusReplicasPath")?, selector: path("labelSelectorPath") })
+    Some(Scale {
+        spec: path("specReplicasPath")?,
+        status: path("statusReplicasPath")?,
+        selector: path("labelSelectorPath"),
+    })
 }
 
 /// `.spec.replicas` as `/spec/replicas`.

@@ -17,13 +17,13 @@ pub(crate) struct Labels<'a>(Option<&'a Map<String, Value>>);
 
 impl<'a> Labels<'a> {
     /// Reads a map; anything else has no labels.
-    pub(crate) fn labels(value: Option<&'a Value>) -> Self {
+    pub(crate) fn of(value: Option<&'a Value>) -> Self {
         Self(value.and_then(Value::as_object))
     }
 }
 
 /// Checks keys and values of a map of labels.
-pub(crate) fn check(labels: Labels<'_>, path: &str, errors: &mut Vec<FieldError>) {
+pub(crate) fn check(labels: &Labels<'_>, path: &str, errors: &mut Vec<FieldError>) {
     for (key, value) in labels.0.into_iter().flatten() {
         let name = key.rsplit('/').next().unwrap_or_default();
         if name.len() > 63 {
@@ -42,7 +42,9 @@ pub(crate) fn check(labels: Labels<'_>, path: &str, errors: &mut Vec<FieldError>
 
 fn is_word(text: &str) -> bool {
     let ends = |end: Option<char>| end.is_some_and(|letter| letter.is_ascii_alphanumeric());
-    ends(text.chars().next()) && ends(text.chars().next_back()) && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
+    ends(text.chars().next())
+        && ends(text.chars().next_back())
+        && text.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
 }
 
 /// Which names a kind allows.
@@ -93,7 +95,7 @@ mod tests {
 
     fn label_errors(labels: &Value) -> String {
         let mut errors = Vec::new();
-        check(Labels::labels(Some(labels)), "metadata.labels", &mut errors);
+        check(&Labels::of(Some(labels)), "metadata.labels", &mut errors);
         errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
@@ -101,7 +103,10 @@ mod tests {
     fn labels_have_63_plain_characters_at_most() {
         assert_eq!(label_errors(&json!({"a": "b", "x.io/y-z": "", "c": "A.b_c-1"})), "");
         let long = "x".repeat(64);
-        assert_eq!(label_errors(&json!({"a": long})), format!("metadata.labels: Invalid value: \"{long}\": must be no more than 63 bytes"));
+        assert_eq!(
+            label_errors(&json!({"a": long})),
+            format!("metadata.labels: Invalid value: \"{long}\": must be no more than 63 bytes")
+        );
         assert!(label_errors(&json!({"a": "-b"})).contains("a valid label must be an empty string or"));
         assert!(label_errors(&json!({"-a": "b"})).contains("name part must consist of"));
     }

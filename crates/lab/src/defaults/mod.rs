@@ -16,16 +16,65 @@ pub(crate) mod workload;
 use serde_json::{Map, Value, json};
 
 /// Maps of the user's own keys: their values are never dropped, but an empty one is.
-const USER_MAPS: &[&str] =
-    &["labels", "annotations", "nodeSelector", "matchLabels", "limits", "requests", "data", "stringData", "binaryData", "selector", "parameters"];
+const USER_MAPS: &[&str] = &[
+    "labels",
+    "annotations",
+    "nodeSelector",
+    "matchLabels",
+    "limits",
+    "requests",
+    "data",
+    "stringData",
+    "binaryData",
+    "selector",
+    "parameters",
+];
 
 /// Fields that the server does not write when they have their zero value (`false`, `0`, `""`), because in its types they are no pointers.
 const ZERO_IS_ABSENT: &[&str] = &[
-    "allocateLoadBalancerNodePorts", "clusterIP", "externalName", "generateName", "healthCheckNodePort", "hostIP", "hostIPC", "hostNetwork", "hostPID",
-    "hostPort", "hostname", "image", "imagePullPolicy", "initialDelaySeconds", "failureThreshold", "loadBalancerIP", "medium", "minReadySeconds",
-    "nodeName", "nodePort", "paused", "periodSeconds", "priorityClassName", "protocol", "publishNotReadyAddresses", "readOnly", "restartPolicy",
-    "schedulerName", "serviceAccount", "serviceAccountName", "sessionAffinity", "stdin", "stdinOnce", "subPath", "subdomain", "successThreshold",
-    "terminationMessagePath", "terminationMessagePolicy", "timeoutSeconds", "tty", "type", "value", "workingDir",
+    "allocateLoadBalancerNodePorts",
+    "clusterIP",
+    "externalName",
+    "generateName",
+    "healthCheckNodePort",
+    "hostIP",
+    "hostIPC",
+    "hostNetwork",
+    "hostPID",
+    "hostPort",
+    "hostname",
+    "image",
+    "imagePullPolicy",
+    "initialDelaySeconds",
+    "failureThreshold",
+    "loadBalancerIP",
+    "medium",
+    "minReadySeconds",
+    "nodeName",
+    "nodePort",
+    "paused",
+    "periodSeconds",
+    "priorityClassName",
+    "protocol",
+    "publishNotReadyAddresses",
+    "readOnly",
+    "restartPolicy",
+    "schedulerName",
+    "serviceAccount",
+    "serviceAccountName",
+    "sessionAffinity",
+    "stdin",
+    "stdinOnce",
+    "subPath",
+    "subdomain",
+    "successThreshold",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "timeoutSeconds",
+    "tty",
+    "type",
+    "value",
+    "workingDir",
 ];
 
 /// Drops what the server's types cannot tell from absence: nulls, empty lists, empty maps of the user's keys, zero values of plain fields.
@@ -101,7 +150,10 @@ pub(crate) fn map_of(value: &mut Value) -> &mut Map<String, Value> {
 }
 
 /// The maps in a list under a key.
-pub(crate) fn each<'a>(map: &'a mut Map<String, Value>, key: &str) -> impl Iterator<Item = &'a mut Map<String, Value>> + use<'a> {
+pub(crate) fn each<'a>(
+    map: &'a mut Map<String, Value>,
+    key: &str,
+) -> impl Iterator<Item = &'a mut Map<String, Value>> + use<'a> {
     map.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten().filter_map(Value::as_object_mut)
 }
 

@@ -51,7 +51,8 @@ const FIXED: &str = "pod updates may not change fields other than `spec.containe
 fn fixed(pod: &Value) -> Value {
     let mut pod = pod.clone();
     let spec = submap(map_of(&mut pod), "spec");
-    for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "priority", "preemptionPolicy"] {
+    for key in ["activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "priority", "preemptionPolicy"]
+    {
         spec.shift_remove(key);
     }
     for key in ["containers", "initContainers"] {
@@ -62,7 +63,11 @@ fn fixed(pod: &Value) -> Value {
 
 /// Containers have names, images and possible ports.
 pub(crate) fn validate_containers(object: &Value, pointer: &str, path: &str, errors: &mut Vec<FieldError>) {
-    let containers = object.pointer(&format!("{pointer}/containers")).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let containers = object
+        .pointer(&format!("{pointer}/containers"))
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default();
     if containers.is_empty() {
         errors.push(FieldError::required(format!("{path}.containers"), ""));
     }
@@ -90,7 +95,11 @@ fn validate_container<'a>(container: &'a Value, path: &str, names: &mut Vec<&'a 
         if number == 0 {
             errors.push(FieldError::required(format!("{path}.ports[{at}].containerPort"), ""));
         } else if !(1..=65535).contains(&number) {
-            errors.push(FieldError::invalid(format!("{path}.ports[{at}].containerPort"), &json!(number), "must be between 1 and 65535, inclusive"));
+            errors.push(FieldError::invalid(
+                format!("{path}.ports[{at}].containerPort"),
+                &json!(number),
+                "must be between 1 and 65535, inclusive",
+            ));
         }
     }
 }
@@ -99,9 +108,14 @@ fn quality(spec: &mut Map<String, Value>) -> &'static str {
     let (mut any, mut guaranteed) = (false, true);
     for container in each(spec, "containers") {
         let resources = container.get("resources");
-        let part = |name: &str| resources.and_then(|resources| resources.get(name)).filter(|map| map.as_object().is_some_and(|map| !map.is_empty()));
+        let part = |name: &str| {
+            resources
+                .and_then(|resources| resources.get(name))
+                .filter(|map| map.as_object().is_some_and(|map| !map.is_empty()))
+        };
         any |= part("limits").is_some() || part("requests").is_some();
-        guaranteed &= part("limits").is_some_and(|map| map.get("cpu").is_some() && map.get("memory").is_some()) && part("limits") == part("requests");
+        guaranteed &= part("limits").is_some_and(|map| map.get("cpu").is_some() && map.get("memory").is_some())
+            && part("limits") == part("requests");
     }
     match (any, guaranteed) {
         (false, _) => "BestEffort",
@@ -179,7 +193,8 @@ fn probe(probe: &mut Map<String, Value>) {
     if let Some(grpc) = child(probe, "grpc") {
         fill(grpc, "service", json!(""));
     }
-    for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)] {
+    for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    {
         fill(probe, key, json!(value));
     }
 }
@@ -233,7 +248,9 @@ pub(crate) fn quantities(spec: &mut Map<String, Value>) {
                 quantity::normalize_map(child(resources, "requests"));
             }
             for variable in each(container, "env") {
-                let divisor = child(variable, "valueFrom").and_then(|from| child(from, "resourceFieldRef")).and_then(|field| field.get_mut("divisor"));
+                let divisor = child(variable, "valueFrom")
+                    .and_then(|from| child(from, "resourceFieldRef"))
+                    .and_then(|field| field.get_mut("divisor"));
                 divisor.into_iter().for_each(quantity::normalize);
             }
         }

@@ -36,7 +36,8 @@ pub(crate) fn service(object: &mut Value, old: Option<&Value>) {
         // An update may leave out what was given at creation.
         for key in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
             let kept = old.and_then(|old| old.pointer(&format!("/spec/{key}"))).cloned();
-            if let Some(kept) = kept.filter(|_| old.is_some_and(|old| paths::text(old, "/spec/type") != "ExternalName")) {
+            if let Some(kept) = kept.filter(|_| old.is_some_and(|old| paths::text(old, "/spec/type") != "ExternalName"))
+            {
                 fill(spec, key, kept);
             }
         }
@@ -69,7 +70,7 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     for (at, port) in ports.iter().enumerate() {
         validate_port(port, at, &ports, &mut errors);
     }
-    labels::check(Labels::labels(object.pointer("/spec/selector")), "spec.selector", &mut errors);
+    labels::check(&Labels::of(object.pointer("/spec/selector")), "spec.selector", &mut errors);
     validate_address(object, old, &mut errors);
     errors
 }
@@ -88,7 +89,11 @@ fn validate_port(port: &Value, at: usize, ports: &[&Value], errors: &mut Vec<Fie
     }
     let number = paths::integer(port, "/port").unwrap_or_default();
     if !(1..=65535).contains(&number) {
-        errors.push(FieldError::invalid(format!("{path}.port"), &json!(number), "must be between 1 and 65535, inclusive"));
+        errors.push(FieldError::invalid(
+            format!("{path}.port"),
+            &json!(number),
+            "must be between 1 and 65535, inclusive",
+        ));
     }
     if let Some(target) = port.get("targetPort") {
         validate_target(target, &format!("{path}.targetPort"), errors);
@@ -96,7 +101,11 @@ fn validate_port(port: &Value, at: usize, ports: &[&Value], errors: &mut Vec<Fie
     let protocol = paths::text(port, "/protocol");
     let protocols = ["SCTP", "TCP", "UDP"];
     if !protocols.contains(&protocol) {
-        errors.push(FieldError::unsupported(format!("{path}.protocol"), &json!(protocol), &protocols.map(str::to_owned)));
+        errors.push(FieldError::unsupported(
+            format!("{path}.protocol"),
+            &json!(protocol),
+            &protocols.map(str::to_owned),
+        ));
     }
     if before().any(|other| other.get("port") == port.get("port") && paths::text(other, "/protocol") == protocol) {
         // The server shows its own, internal type.

@@ -1,4 +1,4 @@
-//! Deployments, DaemonSets, ReplicaSets and StatefulSets.
+//! The workloads of `apps/v1`.
 
 use super::labels::{self, Labels};
 use super::{fill, map_of, pod, submap};
@@ -48,7 +48,8 @@ pub(crate) fn daemon_set(object: &mut Value, old: Option<&Value>) {
 
 fn template_generation(object: &mut Map<String, Value>, old: Option<&Value>) {
     let of = |old: &Value| {
-        let text = old.pointer("/metadata/annotations").and_then(|all| all.get(TEMPLATE_GENERATION)).and_then(Value::as_str);
+        let text =
+            old.pointer("/metadata/annotations").and_then(|all| all.get(TEMPLATE_GENERATION)).and_then(Value::as_str);
         text.and_then(|text| text.parse::<u64>().ok())
     };
     let template = object.get("spec").and_then(|spec| spec.get("template"));
@@ -99,7 +100,7 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         errors.push(FieldError::invalid("spec.replicas", value, "must be greater than or equal to 0"));
     }
     validate_selector(object, old, &mut errors);
-    labels::check(Labels::labels(object.pointer("/spec/template/metadata/labels")), "spec.template.labels", &mut errors);
+    labels::check(&Labels::of(object.pointer("/spec/template/metadata/labels")), "spec.template.labels", &mut errors);
     pod::validate_containers(object, "/spec/template/spec", "spec.template.spec", &mut errors);
     errors
 }
@@ -111,7 +112,7 @@ fn validate_selector(object: &Value, old: Option<&Value>, errors: &mut Vec<Field
         errors.push(FieldError::invalid("spec.template.metadata.labels", labels.unwrap_or(&Value::Null), UNMATCHED));
         return;
     };
-    labels::check(Labels::labels(selector.get("matchLabels")), "spec.selector.matchLabels", errors);
+    labels::check(&Labels::of(selector.get("matchLabels")), "spec.selector.matchLabels", errors);
     if selector.as_object().is_some_and(Map::is_empty) {
         errors.push(FieldError::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
     } else if !selects(Some(selector), labels) {

@@ -1,4 +1,4 @@
-//! DaemonSets, on the one node that there is.
+//! `DaemonSet`s, on the one node that there is.
 
 use super::fleet::{Fleet, Pod, Scene, template_hash};
 use crate::store::Store;
@@ -13,7 +13,9 @@ const NODE_LABELS: [(&str, &str); 2] = [("kubernetes.io/hostname", "sim-1"), ("k
 /// Looks at a DaemonSet: moves its pod on and writes its status. The answer is when to look again.
 pub(super) fn sync(store: &mut Store, object: &Value, fleet: &mut Fleet, scene: &Scene<'_>) -> Option<Instant> {
     let on_delete = paths::text(object, "/spec/updateStrategy/type") == "OnDelete";
-    let surge = object.pointer("/spec/updateStrategy/rollingUpdate/maxSurge").is_some_and(|surge| surge != &json!(0) && surge != &json!("0%"));
+    let surge = object
+        .pointer("/spec/updateStrategy/rollingUpdate/maxSurge")
+        .is_some_and(|surge| surge != &json!(0) && surge != &json!("0%"));
     let hash = template_hash(object);
     if fleet.hash != hash {
         fleet.hash.clone_from(&hash);
@@ -44,7 +46,11 @@ pub(super) fn sync(store: &mut Store, object: &Value, fleet: &mut Fleet, scene: 
 }
 
 fn minimum(object: &Value) -> Duration {
-    Duration::from_secs(paths::integer(object, "/spec/minReadySeconds").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default())
+    Duration::from_secs(
+        paths::integer(object, "/spec/minReadySeconds")
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .unwrap_or_default(),
+    )
 }
 
 fn matches_node(object: &Value) -> bool {
@@ -62,11 +68,13 @@ fn status(object: &Value, fleet: &Fleet, desired: i64, scene: &Scene<'_>) -> Val
         "numberReady": some(&|pod| pod.is_ready(scene.now, Duration::ZERO)),
         "observedGeneration": object.pointer("/metadata/generation"),
     });
-    let optional =
-        [("updatedNumberScheduled", some(&|pod| pod.hash == fleet.hash)), ("numberAvailable", available), ("numberUnavailable", desired - available)];
+    let optional = [
+        ("updatedNumberScheduled", some(&|pod| pod.hash == fleet.hash)),
+        ("numberAvailable", available),
+        ("numberUnavailable", desired - available),
+    ];
     for (key, number) in optional.into_iter().filter(|(_, number)| *number > 0) {
         paths::set(&mut status, &[key], json!(number));
     }
     status
 }
-

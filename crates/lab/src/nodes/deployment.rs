@@ -46,7 +46,8 @@ fn known_revision(object: &Value) -> u64 {
 
 fn plan(object: &Value) -> Plan {
     let desired = paths::integer(object, "/spec/replicas").unwrap_or(1);
-    let share = |key: &str, up: bool| share(object.pointer(&format!("/spec/strategy/rollingUpdate/{key}")), desired, up);
+    let share =
+        |key: &str, up: bool| share(object.pointer(&format!("/spec/strategy/rollingUpdate/{key}")), desired, up);
     let (surge, mut unavailable) = (share("maxSurge", true), share("maxUnavailable", false));
     if surge == 0 && unavailable == 0 {
         // Otherwise nothing could ever move.
@@ -58,13 +59,18 @@ fn plan(object: &Value) -> Plan {
         unavailable: unavailable.min(desired),
         recreate: paths::text(object, "/spec/strategy/type") == "Recreate",
         paused: object.pointer("/spec/paused") == Some(&json!(true)),
-        minimum: Duration::from_secs(paths::integer(object, "/spec/minReadySeconds").and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or_default()),
+        minimum: Duration::from_secs(
+            paths::integer(object, "/spec/minReadySeconds")
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .unwrap_or_default(),
+        ),
     }
 }
 
 /// A number, or a percentage of the wanted pods.
 fn share(value: Option<&Value>, of: i64, up: bool) -> i64 {
-    let percent = value.and_then(Value::as_str).and_then(|text| text.strip_suffix('%')).and_then(|text| text.parse::<i64>().ok());
+    let percent =
+        value.and_then(Value::as_str).and_then(|text| text.strip_suffix('%')).and_then(|text| text.parse::<i64>().ok());
     match percent {
         Some(percent) => (of * percent + if up { 99 } else { 0 }) / 100,
         None => value.and_then(Value::as_i64).unwrap_or_default(),
@@ -150,13 +156,22 @@ fn available_condition(conditions: &mut Vec<Value>, enough: bool, scene: &Scene<
     } else {
         ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
     };
-    let known = conditions.iter().any(|one| paths::text(one, "/type") == "Available" && paths::text(one, "/reason") == reason);
+    let known =
+        conditions.iter().any(|one| paths::text(one, "/type") == "Available" && paths::text(one, "/reason") == reason);
     if !known {
         set_condition(conditions, condition("Available", enough, reason, message, scene));
     }
 }
 
-fn progress_condition(conditions: &mut Vec<Value>, object: &Value, status: &Value, fleet: &Fleet, plan: &Plan, fresh: bool, scene: &Scene<'_>) {
+fn progress_condition(
+    conditions: &mut Vec<Value>,
+    object: &Value,
+    status: &Value,
+    fleet: &Fleet,
+    plan: &Plan,
+    fresh: bool,
+    scene: &Scene<'_>,
+) {
     let set = format!("{}-{}", paths::text(object, "/metadata/name"), fleet.hash);
     if fresh {
         let message = format!("Created new replica set \"{set}\"");
@@ -170,17 +185,27 @@ fn progress_condition(conditions: &mut Vec<Value>, object: &Value, status: &Valu
         // Completed before; scaling is no new rollout.
         return;
     }
-    let before = object.get("status").cloned().unwrap_or_default();
+    let mut before = object.get("status").cloned().unwrap_or_default();
+    if fresh {
+        // None of the pods before is of the new template.
+        paths::set(&mut before, &["updatedReplicas"], Value::Null);
+    }
     let old_pods = |of: &Value| number(of, "replicas") - number(of, "updatedReplicas");
     let grew = |key: &str| number(status, key) > number(&before, key);
-    let moved = grew("updatedReplicas") || grew("readyReplicas") || grew("availableReplicas") || old_pods(status) < old_pods(&before);
+    let moved = grew("updatedReplicas")
+        || grew("readyReplicas")
+        || grew("availableReplicas")
+        || old_pods(status) < old_pods(&before);
     if updated == plan.desired && total == plan.desired && number(status, "availableReplicas") == plan.desired {
         let message = format!("ReplicaSet \"{set}\" has successfully progressed.");
         set_condition(conditions, condition("Progressing", true, "NewReplicaSetAvailable", &message, scene));
     } else if moved {
         let message = format!("ReplicaSet \"{set}\" is progressing.");
         set_condition(conditions, condition("Progressing", true, "ReplicaSetUpdated", &message, scene));
-    } else if reason != "ProgressDeadlineExceeded" && !plan.paused && deadline_of(object, &present).is_some_and(|deadline| deadline <= scene.stamp) {
+    } else if reason != "ProgressDeadlineExceeded"
+        && !plan.paused
+        && deadline_of(object, &present).is_some_and(|deadline| deadline <= scene.stamp)
+    {
         let message = format!("ReplicaSet \"{set}\" has timed out progressing.");
         set_condition(conditions, condition("Progressing", false, "ProgressDeadlineExceeded", &message, scene));
     }

@@ -68,18 +68,33 @@ impl Fleet {
     pub(super) fn add(&mut self, store: &mut Store, workload: &Value, number: i64, scene: &Scene<'_>) {
         let after = ready_after(workload, scene.options);
         for _ in 0..number {
-            let name = if scene.options.pods { super::pods::create(store, workload, &self.hash, scene) } else { String::new() };
+            let name = if scene.options.pods {
+                super::pods::create(store, workload, &self.hash, scene)
+            } else {
+                String::new()
+            };
             let ready_at = after.map(|after| scene.now + after);
             self.pods.push(Pod { hash: self.hash.clone(), ready_at, name, shown_ready: false });
         }
     }
 
     /// Removes up to that many pods that pass a test, those that are not ready first; the answer is how many.
-    pub(super) fn remove(&mut self, store: &mut Store, workload: &Value, number: i64, scene: &Scene<'_>, test: impl Fn(&Pod) -> bool) -> i64 {
+    pub(super) fn remove(
+        &mut self,
+        store: &mut Store,
+        workload: &Value,
+        number: i64,
+        scene: &Scene<'_>,
+        test: impl Fn(&Pod) -> bool,
+    ) -> i64 {
         let mut removed = 0;
         for ready in [false, true] {
             while removed < number {
-                let Some(at) = self.pods.iter().rposition(|pod| test(pod) && pod.is_ready(scene.now, Duration::ZERO) == ready) else { break };
+                let Some(at) =
+                    self.pods.iter().rposition(|pod| test(pod) && pod.is_ready(scene.now, Duration::ZERO) == ready)
+                else {
+                    break;
+                };
                 let pod = self.pods.remove(at);
                 if !pod.name.is_empty() {
                     store.remove("pods", paths::text(workload, "/metadata/namespace"), &pod.name);
@@ -111,7 +126,12 @@ fn ready_after(workload: &Value, options: &NodeOptions) -> Option<Duration> {
     let annotations = workload.pointer("/spec/template/metadata/annotations");
     match annotations.and_then(|all| all.get("sim/ready-after")).and_then(Value::as_str) {
         Some("never") => None,
-        Some(text) => Some(text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()).unwrap_or(options.ready_after)),
+        Some(text) => Some(
+            text.parse()
+                .ok()
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .unwrap_or(options.ready_after),
+        ),
         None => Some(options.ready_after),
     }
 }
@@ -149,7 +169,9 @@ fn feed(value: &Value, hash: &mut u64) {
         }
         Value::Array(list) => {
             bytes("[");
-            list.iter().for_each(|item| feed(item, hash));
+            for item in list {
+                feed(item, hash);
+            }
         }
         other => bytes(&format!("{other},")),
     }

@@ -1,7 +1,7 @@
-//! Simulated nodes: Deployments and DaemonSets become ready as their pod templates' annotations say.
+//! Simulated nodes: Deployments and `DaemonSet`s become ready as their pod templates' annotations say.
 //!
 //! One task looks at every workload that changes, a moment after it changed, and again when one of its pods becomes ready or its deadline passes.
-//! Nothing runs, and no ReplicaSets are made: a pod is a time at which it is ready, and an object only if [`NodeOptions::pods`] says so.
+//! Nothing runs, and no `ReplicaSet`s are made: a pod is a time at which it is ready, and an object only if [`NodeOptions::pods`] says so.
 
 mod daemon_set;
 mod deployment;
@@ -140,6 +140,10 @@ impl Nodes {
         let object: Arc<Value> = store.get(table, &key.0, &key.1).cloned()?;
         let fleet = self.fleets.entry(uid(&object).to_owned()).or_default();
         let scene = fleet::Scene { now, stamp: lab.clock().now(), options: &self.options };
-        if table == DEPLOYMENTS { deployment::sync(&mut store, &object, fleet, &scene) } else { daemon_set::sync(&mut store, &object, fleet, &scene) }
+        if table == DEPLOYMENTS {
+            deployment::sync(&mut store, &object, fleet, &scene)
+        } else {
+            daemon_set::sync(&mut store, &object, fleet, &scene)
+        }
     }
 }

@@ -18,8 +18,15 @@ pub(super) fn create(store: &mut Store, workload: &Value, hash: &str, scene: &Sc
     paths::set(&mut pod, &["metadata", "labels", "pod-template-hash"], json!(hash));
     paths::set(&mut pod, &["metadata", "ownerReferences"], owner);
     paths::set(&mut pod, &["spec", "nodeName"], json!("sim-1"));
-    let mut desk = Desk::new(store, resource, scene.stamp, WriteOptions { manager: "kube-controller-manager".to_owned(), ..WriteOptions::default() });
-    desk.create(&text("/metadata/namespace"), pod).map(|pod| paths::text(&pod, "/metadata/name").to_owned()).unwrap_or_default()
+    let mut desk = Desk::new(
+        store,
+        resource,
+        scene.stamp,
+        WriteOptions { manager: "kube-controller-manager".to_owned(), ..WriteOptions::default() },
+    );
+    desk.create(&text("/metadata/namespace"), pod)
+        .map(|pod| paths::text(&pod, "/metadata/name").to_owned())
+        .unwrap_or_default()
 }
 
 fn running(container: &Value, scene: &Scene<'_>) -> Value {
@@ -34,7 +41,8 @@ pub(super) fn show_ready(store: &mut Store, namespace: &str, name: &str, scene: 
     let address = format!("10.244.{}.{}", (number >> 8) & 0xff, number & 0xff);
     let conditions = ["Initialized", "Ready", "ContainersReady", "PodScheduled"]
         .map(|kind| json!({"type": kind, "status": "True", "lastTransitionTime": scene.stamp()}));
-    let containers: Vec<Value> = paths::list(&pod, "/spec/containers").map(|container| running(container, scene)).collect();
+    let containers: Vec<Value> =
+        paths::list(&pod, "/spec/containers").map(|container| running(container, scene)).collect();
     let status = json!({"containerStatuses": containers, "phase": "Running", "conditions": conditions, "podIP": address, "podIPs": [{"ip": address}], "startTime": scene.stamp(),
         "qosClass": paths::text(&pod, "/status/qosClass")});
     paths::set(&mut pod, &["status"], status);

@@ -68,7 +68,9 @@ impl Manager {
 
 fn read(object: &Value) -> Vec<Entry> {
     let entries = paths::list(object, "/metadata/managedFields").filter(|entry| entry.get("manager").is_some());
-    entries.map(|entry| Entry { value: entry.clone(), fields: Fields::read(entry.get("fieldsV1").unwrap_or(&json!({}))) }).collect()
+    entries
+        .map(|entry| Entry { value: entry.clone(), fields: Fields::read(entry.get("fieldsV1").unwrap_or(&json!({}))) })
+        .collect()
 }
 
 fn write(object: &mut Value, mut entries: Vec<Entry>) {
@@ -159,7 +161,8 @@ pub(crate) struct Applied {
 pub(crate) fn apply(live: &Value, config: &Value, manager: &Manager, force: bool, types: Types<'_>) -> Applied {
     let applied = Fields::of(config, types).stripped();
     let mut entries = read(live);
-    let before = entries.iter().find(|entry| entry.is_of(manager)).map(|entry| entry.fields.clone()).unwrap_or_default();
+    let before =
+        entries.iter().find(|entry| entry.is_of(manager)).map(|entry| entry.fields.clone()).unwrap_or_default();
     let mut object = live.clone();
     merge(&mut object, config, &mut Vec::new(), types);
     let mut dropped = before.clone();
@@ -178,7 +181,10 @@ pub(crate) fn apply(live: &Value, config: &Value, manager: &Manager, force: bool
         conflicts.extend(contested.names().into_iter().filter(|_| !force).map(|name| (entry.name(), name)));
         entry.fields.subtract(&contested);
     }
-    let unchanged_time = entries.iter().find(|entry| entry.is_of(manager) && entry.fields == applied).map(|entry| paths::text(&entry.value, "/time").to_owned());
+    let unchanged_time = entries
+        .iter()
+        .find(|entry| entry.is_of(manager) && entry.fields == applied)
+        .map(|entry| paths::text(&entry.value, "/time").to_owned());
     entries.retain(|entry| !entry.is_of(manager));
     let time = unchanged_time.filter(|_| changed.is_empty()).unwrap_or_else(|| manager.time.clone());
     entries.push(Manager { time, ..manager.clone() }.entry(applied));
@@ -241,7 +247,8 @@ fn remove(value: &mut Value, fields: &Fields, path: &mut Vec<String>, types: Typ
                     map.shift_remove(key);
                 } else {
                     remove(child, below, path, types);
-                    let empty = child.as_object().is_some_and(serde_json::Map::is_empty) || child.as_array().is_some_and(Vec::is_empty);
+                    let empty = child.as_object().is_some_and(serde_json::Map::is_empty)
+                        || child.as_array().is_some_and(Vec::is_empty);
                     if empty {
                         map.shift_remove(key);
                     }
@@ -268,7 +275,13 @@ mod tests {
     use crate::resource::Registry;
 
     fn manager(name: &str, applies: bool) -> Manager {
-        Manager { name: name.to_owned(), applies, api_version: "v1".to_owned(), subresource: "", time: "2030-01-01T00:00:00Z".to_owned() }
+        Manager {
+            name: name.to_owned(),
+            applies,
+            api_version: "v1".to_owned(),
+            subresource: "",
+            time: "2030-01-01T00:00:00Z".to_owned(),
+        }
     }
 
     fn config(data: &Value) -> Value {
@@ -279,7 +292,9 @@ mod tests {
     fn what_is_no_longer_applied_goes_unless_another_owns_it() {
         let registry = Registry::default().by_name("cm").unwrap();
         let types = Types(&registry);
-        let first = apply(&config(&json!({})), &config(&json!({"a": "1", "b": "1"})), &manager("one", true), false, types).object;
+        let first =
+            apply(&config(&json!({})), &config(&json!({"a": "1", "b": "1"})), &manager("one", true), false, types)
+                .object;
         let both = apply(&first, &config(&json!({"b": "1", "c": "1"})), &manager("two", true), false, types);
         assert_eq!(both.conflicts, []);
         let left = apply(&both.object, &config(&json!({"a": "2"})), &manager("one", true), false, types).object;
@@ -298,7 +313,9 @@ mod tests {
         assert_eq!(refused.conflicts, [("\"kubectl\" using v1".to_owned(), ".data.a".to_owned())]);
         let forced = apply(&live, &config(&json!({"a": "2"})), &manager("me", true), true, types);
         assert_eq!(forced.conflicts, []);
-        let left: Vec<_> = paths::list(&forced.object, "/metadata/managedFields").map(|entry| (&entry["manager"], &entry["fieldsV1"])).collect();
+        let left: Vec<_> = paths::list(&forced.object, "/metadata/managedFields")
+            .map(|entry| (&entry["manager"], &entry["fieldsV1"]))
+            .collect();
         let wanted = [(&json!("me"), &json!({"f:data": {"f:a": {}}})), (&json!("kubectl"), &json!({"f:data": {}}))];
         assert_eq!(left, wanted, "the other still has the map that it made");
         let same = apply(&live, &config(&json!({"a": "1"})), &manager("me", true), false, types);
@@ -321,7 +338,9 @@ mod tests {
     fn an_update_takes_the_fields_that_it_changes() {
         let registry = Registry::default().by_name("cm").unwrap();
         let types = Types(&registry);
-        let live = apply(&config(&json!({})), &config(&json!({"a": "1", "b": "1"})), &manager("one", true), false, types).object;
+        let live =
+            apply(&config(&json!({})), &config(&json!({"a": "1", "b": "1"})), &manager("one", true), false, types)
+                .object;
         let mut new = live.clone();
         paths::set(&mut new, &["data", "a"], json!("2"));
         record(&live, &mut new, &manager("two", false), types);

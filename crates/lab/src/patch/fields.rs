@@ -30,7 +30,11 @@ impl Fields {
     pub(crate) fn read(value: &Value) -> Self {
         let map = value.as_object();
         let own = map.is_none_or(|map| map.is_empty() || map.contains_key("."));
-        let children = map.into_iter().flatten().filter(|(key, _)| *key != ".").map(|(key, child)| (key.clone(), Self::read(child)));
+        let children = map
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| *key != ".")
+            .map(|(key, child)| (key.clone(), Self::read(child)));
         Self { own, children: children.collect() }
     }
 
@@ -94,8 +98,17 @@ impl Fields {
 
     /// Takes out what is never recorded: type, name and what only the server writes.
     pub(crate) fn stripped(self) -> Self {
-        const METADATA: [&str; 9] =
-            ["name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink", "deletionTimestamp"];
+        const METADATA: [&str; 9] = [
+            "name",
+            "namespace",
+            "uid",
+            "resourceVersion",
+            "generation",
+            "creationTimestamp",
+            "managedFields",
+            "selfLink",
+            "deletionTimestamp",
+        ];
         let mut fields = self.without(&["apiVersion", "kind"]);
         if let Some(metadata) = fields.children.get_mut("f:metadata") {
             metadata.children.retain(|key, _| !METADATA.contains(&key.trim_start_matches("f:")));
@@ -150,7 +163,8 @@ fn of_value(value: &Value, path: &mut Vec<String>, types: Types<'_>, whole: bool
             kind => {
                 let mut fields = Fields { own: whole, ..Fields::default() };
                 for item in list {
-                    let mut of = if kind == ListKind::Set { Fields::leaf() } else { of_value(item, path, types, whole) };
+                    let mut of =
+                        if kind == ListKind::Set { Fields::leaf() } else { of_value(item, path, types, whole) };
                     of.own = true;
                     fields.children.insert(step(item, &kind), of);
                 }
@@ -164,7 +178,11 @@ fn of_value(value: &Value, path: &mut Vec<String>, types: Types<'_>, whole: bool
 /// The step to an element of a merged list.
 pub(crate) fn step(item: &Value, kind: &ListKind) -> String {
     let ListKind::Map(keys) = kind else { return format!("v:{item}") };
-    let mut keys: Vec<_> = keys.iter().map(|(key, absent)| (key.as_str(), item.get(key).unwrap_or(absent))).filter(|(_, value)| !value.is_null()).collect();
+    let mut keys: Vec<_> = keys
+        .iter()
+        .map(|(key, absent)| (key.as_str(), item.get(key).unwrap_or(absent)))
+        .filter(|(_, value)| !value.is_null())
+        .collect();
     keys.sort_unstable_by_key(|(key, _)| *key);
     let keys: Map<String, Value> = keys.into_iter().map(|(key, value)| (key.to_owned(), value.clone())).collect();
     format!("k:{}", Value::Object(keys))
@@ -177,37 +195,30 @@ pub(crate) fn difference(old: &Value, new: &Value, types: Types<'_>) -> (Fields,
     (changed, gone)
 }
 
-fn compare(old: &Value, new: &Value, path: &mut Vec<String>, types: Types<'_>, changed: &mut Fields, gone: &mut Fields) {
+/// What is at one step in two values.
+struct Pair<'a> {
+    step: String,
+    /// The key, if the step is one.
+    key: Option<String>,
+    old: Option<&'a Value>,
+    new: Option<&'a Value>,
+}
+
+fn compare(
+    old: &Value,
+    new: &Value,
+    path: &mut Vec<String>,
+    types: Types<'_>,
+    changed: &mut Fields,
+    gone: &mut Fields,
+) {
     if old == new {
         return;
     }
     let pairs = match (old, new) {
-        (Value::Object(old), Value::Object(new)) if !types.is_atomic(path) => {
-            let mut pairs: Vec<(String, Option<String>, Option<&Value>, Option<&Value>)> = Vec::new();
-            for (key, value) in old {
-                pairs.push((format!("f:{key}"), Some(key.clone()), Some(value), new.get(key)));
-            }
-            for (key, value) in new.iter().filter(|(key, _)| !old.contains_key(*key)) {
-                pairs.push((format!("f:{key}"), Some(key.clone()), None, Some(value)));
-            }
-            pairs
-        }
+        (Value::Object(old), Value::Object(new)) if !types.is_atomic(path) => pairs_of_maps(old, new),
         (Value::Array(old), Value::Array(new)) if types.list(path) != ListKind::Atomic => {
-            let kind = types.list(path);
-            let find = |list: &'_ [Value], wanted: &str| list.iter().position(|item| step(item, &kind) == wanted);
-            let mut pairs = Vec::new();
-            for item in old {
-                let step = step(item, &kind);
-                let other = find(new, &step).and_then(|at| new.get(at));
-                pairs.push((step, None, Some(item), other));
-            }
-            for item in new {
-                let step = step(item, &kind);
-                if find(old, &step).is_none() {
-                    pairs.push((step, None, None, Some(item)));
-                }
-            }
-            pairs
+            pairs_of_lists(old, new, &types.list(path))
         }
         _ => {
             let present = of_value(new, path, types, true);
@@ -218,23 +229,37 @@ fn compare(old: &Value, new: &Value, path: &mut Vec<String>, types: Types<'_>, c
             return;
         }
     };
-    for (step, key, old, new) in pairs {
-        path.extend(key.clone());
+    for Pair { step, key, old, new } in pairs {
+        let is_key = key.is_some();
+        path.extend(key);
         match (old, new) {
             (Some(old), Some(new)) => {
                 let (mut more, mut less) = (Fields::default(), Fields::default());
                 compare(old, new, path, types, &mut more, &mut less);
-                add(changed, &step, more);
-                add(gone, &step, less);
+                add(changed, &step, &more);
+                add(gone, &step, &less);
             }
-            (Some(old), None) => add(gone, &step, element(old, path, types, &step)),
-            (None, Some(new)) => add(changed, &step, element(new, path, types, &step)),
+            (Some(old), None) => add(gone, &step, &element(old, path, types, &step)),
+            (None, Some(new)) => add(changed, &step, &element(new, path, types, &step)),
             (None, None) => {}
         }
-        if key.is_some() {
+        if is_key {
             path.pop();
         }
     }
+}
+
+fn pairs_of_maps<'a>(old: &'a Map<String, Value>, new: &'a Map<String, Value>) -> Vec<Pair<'a>> {
+    let keys = old.keys().chain(new.keys().filter(|key| !old.contains_key(*key)));
+    keys.map(|key| Pair { step: format!("f:{key}"), key: Some(key.clone()), old: old.get(key), new: new.get(key) })
+        .collect()
+}
+
+fn pairs_of_lists<'a>(old: &'a [Value], new: &'a [Value], kind: &ListKind) -> Vec<Pair<'a>> {
+    let find = |list: &'a [Value], wanted: &str| list.iter().find(|item| step(item, kind) == wanted);
+    let olds = old.iter().map(|item| (step(item, kind), Some(item)));
+    let news = new.iter().map(|item| (step(item, kind), None)).filter(|(step, _)| find(old, step).is_none());
+    olds.chain(news).map(|(step, old)| Pair { new: find(new, &step), step, key: None, old }).collect()
 }
 
 fn element(value: &Value, path: &mut Vec<String>, types: Types<'_>, step: &str) -> Fields {
@@ -243,9 +268,9 @@ fn element(value: &Value, path: &mut Vec<String>, types: Types<'_>, step: &str) 
     fields
 }
 
-fn add(to: &mut Fields, step: &str, fields: Fields) {
+fn add(to: &mut Fields, step: &str, fields: &Fields) {
     if !fields.is_empty() {
-        to.children.entry(step.to_owned()).or_default().union(&fields);
+        to.children.entry(step.to_owned()).or_default().union(fields);
     }
 }
 

@@ -25,7 +25,12 @@ fn one(target: &mut Value, operation: &Value) -> Result<(), JsonPatchError> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
     let kind = text("op").unwrap_or_default();
     let path = text("path").ok_or_else(|| JsonPatchError::Refused("missing value: path".to_owned()))?;
-    let value = || operation.get("value").cloned().ok_or_else(|| JsonPatchError::Refused(format!("{kind} operation does not have a value")));
+    let value = || {
+        operation
+            .get("value")
+            .cloned()
+            .ok_or_else(|| JsonPatchError::Refused(format!("{kind} operation does not have a value")))
+    };
     let from = || text("from").ok_or_else(|| JsonPatchError::Refused(format!("{kind} operation does not have a from")));
     match kind {
         "add" => add(target, path, value()?),
@@ -49,7 +54,7 @@ fn missing(kind: &str, path: &str) -> JsonPatchError {
 }
 
 /// The parent and the last, unescaped part of a path.
-fn parent<'a>(target: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
+fn above<'a>(target: &'a mut Value, path: &str) -> Option<(&'a mut Value, String)> {
     let (way, last) = path.rsplit_once('/')?;
     Some((target.pointer_mut(way)?, last.replace("~1", "/").replace("~0", "~")))
 }
@@ -59,12 +64,12 @@ fn add(target: &mut Value, path: &str, value: Value) -> Result<(), JsonPatchErro
         *target = value;
         return Ok(());
     }
-    let (place, last) = parent(target, path).ok_or_else(|| missing("add", path))?;
+    let (place, key) = above(target, path).ok_or_else(|| missing("add", path))?;
     match place {
-        Value::Object(map) => drop(map.insert(last, value)),
-        Value::Array(list) if last == "-" => list.push(value),
+        Value::Object(map) => drop(map.insert(key, value)),
+        Value::Array(list) if key == "-" => list.push(value),
         Value::Array(list) => {
-            let at = last.parse::<usize>().ok().filter(|at| *at <= list.len()).ok_or_else(|| missing("add", path))?;
+            let at = key.parse::<usize>().ok().filter(|at| *at <= list.len()).ok_or_else(|| missing("add", path))?;
             list.insert(at, value);
         }
         _ => return Err(missing("add", path)),
@@ -73,12 +78,16 @@ fn add(target: &mut Value, path: &str, value: Value) -> Result<(), JsonPatchErro
 }
 
 fn remove(target: &mut Value, path: &str, kind: &str) -> Result<Value, JsonPatchError> {
-    let unable = || JsonPatchError::Refused(format!("{kind} operation does not apply: doc is missing path: \"{path}\": missing value"));
-    let (place, last) = parent(target, path).ok_or_else(unable)?;
+    let unable = || {
+        JsonPatchError::Refused(format!(
+            "{kind} operation does not apply: doc is missing path: \"{path}\": missing value"
+        ))
+    };
+    let (place, key) = above(target, path).ok_or_else(unable)?;
     match place {
-        Value::Object(map) => map.shift_remove(&last).ok_or_else(unable),
+        Value::Object(map) => map.shift_remove(&key).ok_or_else(unable),
         Value::Array(list) => {
-            let at = last.parse::<usize>().ok().filter(|at| *at < list.len()).ok_or_else(unable)?;
+            let at = key.parse::<usize>().ok().filter(|at| *at < list.len()).ok_or_else(unable)?;
             Ok(list.remove(at))
         }
         _ => Err(unable()),
@@ -91,7 +100,7 @@ fn replace(target: &mut Value, path: &str, value: Value) -> Result<(), JsonPatch
         *place = value;
         return Ok(());
     }
-    let in_map = parent(target, path).is_some_and(|(place, _)| place.is_object());
+    let in_map = above(target, path).is_some_and(|(place, _)| place.is_object());
     if in_map { add(target, path, value) } else { Err(missing("replace", path)) }
 }
 

@@ -22,10 +22,15 @@ pub(crate) fn merge(target: &mut Value, patch: &Value, types: Types<'_>) -> Resu
     merge_value(target, patch, &mut Vec::new(), types)
 }
 
-fn merge_value(target: &mut Value, patch: &Value, path: &mut Vec<String>, types: Types<'_>) -> Result<(), StrategicError> {
+fn merge_value(
+    target: &mut Value,
+    patch: &Value,
+    way: &mut Vec<String>,
+    types: Types<'_>,
+) -> Result<(), StrategicError> {
     match patch {
-        Value::Object(patch) => merge_map(target, patch, path, types),
-        Value::Array(patch) => merge_list(target, patch, None, path, types),
+        Value::Object(patch) => merge_map(target, patch, way, types),
+        Value::Array(patch) => merge_list(target, patch, None, way, types),
         other => {
             *target = other.clone();
             Ok(())
@@ -33,10 +38,21 @@ fn merge_value(target: &mut Value, patch: &Value, path: &mut Vec<String>, types:
     }
 }
 
-fn merge_map(target: &mut Value, patch: &Map<String, Value>, path: &mut Vec<String>, types: Types<'_>) -> Result<(), StrategicError> {
+fn merge_map(
+    target: &mut Value,
+    patch: &Map<String, Value>,
+    way: &mut Vec<String>,
+    types: Types<'_>,
+) -> Result<(), StrategicError> {
     match patch.get("$patch").and_then(Value::as_str) {
         Some("replace") => {
-            *target = Value::Object(patch.iter().filter(|(key, _)| *key != "$patch").map(|(key, value)| (key.clone(), value.clone())).collect());
+            *target = Value::Object(
+                patch
+                    .iter()
+                    .filter(|(key, _)| *key != "$patch")
+                    .map(|(key, value)| (key.clone(), value.clone()))
+                    .collect(),
+            );
             return Ok(());
         }
         Some("delete") => {
@@ -45,7 +61,10 @@ fn merge_map(target: &mut Value, patch: &Map<String, Value>, path: &mut Vec<Stri
         }
         Some("merge") | None => {}
         Some(other) => {
-            return Err(StrategicError::UnknownDirective { directive: other.to_owned(), map: shown(&Value::Object(patch.clone())) });
+            return Err(StrategicError::UnknownDirective {
+                directive: other.to_owned(),
+                map: shown(&Value::Object(patch.clone())),
+            });
         }
     }
     let map = crate::defaults::map_of(target);
@@ -59,10 +78,10 @@ fn merge_map(target: &mut Value, patch: &Map<String, Value>, path: &mut Vec<Stri
                 list.retain(|item| !gone.contains(item));
             }
         } else if !key.starts_with('$') {
-            merge_key(map, key, value, patch.get(&format!("$setElementOrder/{key}")), path, types)?;
+            merge_key(map, key, value, patch.get(&format!("$setElementOrder/{key}")), way, types)?;
         }
     }
-    order_untouched(map, patch, path, types);
+    order_untouched(map, patch, way, types);
     Ok(())
 }
 
@@ -71,7 +90,7 @@ fn merge_key(
     key: &str,
     value: &Value,
     order: Option<&Value>,
-    path: &mut Vec<String>,
+    way: &mut Vec<String>,
     types: Types<'_>,
 ) -> Result<(), StrategicError> {
     if value.is_null() {
@@ -83,23 +102,25 @@ fn merge_key(
         map.shift_remove(key);
         return Ok(());
     }
-    path.push(key.to_owned());
+    way.push(key.to_owned());
     let target = map.entry(key.to_owned()).or_insert(Value::Null);
     let merged = match value {
-        Value::Array(patch) => merge_list(target, patch, order.and_then(Value::as_array), path, types),
-        other => merge_value(target, other, path, types),
+        Value::Array(patch) => merge_list(target, patch, order.and_then(Value::as_array), way, types),
+        other => merge_value(target, other, way, types),
     };
-    path.pop();
+    way.pop();
     merged
 }
 
 /// Lists that are only put into another order.
-fn order_untouched(map: &mut Map<String, Value>, patch: &Map<String, Value>, path: &mut Vec<String>, types: Types<'_>) {
+fn order_untouched(map: &mut Map<String, Value>, patch: &Map<String, Value>, way: &mut Vec<String>, types: Types<'_>) {
     for (key, order) in patch {
-        let Some(list) = key.strip_prefix("$setElementOrder/").filter(|list| !patch.contains_key(*list)) else { continue };
-        path.push(list.to_owned());
-        let kind = types.list(path);
-        path.pop();
+        let Some(list) = key.strip_prefix("$setElementOrder/").filter(|list| !patch.contains_key(*list)) else {
+            continue;
+        };
+        way.push(list.to_owned());
+        let kind = types.list(way);
+        way.pop();
         if let (Some(Value::Array(list)), Some(order)) = (map.get_mut(list), order.as_array()) {
             let before = list.clone();
             sort(list, order, &before, &kind);
@@ -107,8 +128,14 @@ fn order_untouched(map: &mut Map<String, Value>, patch: &Map<String, Value>, pat
     }
 }
 
-fn merge_list(target: &mut Value, patch: &[Value], order: Option<&Vec<Value>>, path: &mut Vec<String>, types: Types<'_>) -> Result<(), StrategicError> {
-    let kind = types.list(path);
+fn merge_list(
+    target: &mut Value,
+    patch: &[Value],
+    order: Option<&Vec<Value>>,
+    way: &mut Vec<String>,
+    types: Types<'_>,
+) -> Result<(), StrategicError> {
+    let kind = types.list(way);
     let before = match target {
         Value::Array(list) => std::mem::take(list),
         _ => Vec::new(),
@@ -123,7 +150,7 @@ fn merge_list(target: &mut Value, patch: &[Value], order: Option<&Vec<Value>>, p
         }
         ListKind::Map(keys) => {
             let key = keys.first().map_or("name", |(key, _)| key.as_str());
-            let mut list = merge_elements(&before, patch, key, path, types)?;
+            let mut list = merge_elements(&before, patch, key, way, types)?;
             let replaced = patch.iter().any(|item| is_directive(item, "replace"));
             let plain: Vec<Value> = patch.iter().filter(|item| item.get("$patch").is_none()).cloned().collect();
             sort(&mut list, order.map_or(&plain, |order| order), if replaced { &[] } else { &before }, &kind);
@@ -152,7 +179,13 @@ fn is_directive(item: &Value, directive: &str) -> bool {
     item.get("$patch").and_then(Value::as_str) == Some(directive)
 }
 
-fn merge_elements(before: &[Value], patch: &[Value], key: &str, path: &mut Vec<String>, types: Types<'_>) -> Result<Vec<Value>, StrategicError> {
+fn merge_elements(
+    before: &[Value],
+    patch: &[Value],
+    key: &str,
+    way: &mut Vec<String>,
+    types: Types<'_>,
+) -> Result<Vec<Value>, StrategicError> {
     let whole = patch.iter().any(|item| is_directive(item, "replace") && item.get(key).is_none());
     let mut list = if whole { Vec::new() } else { before.to_vec() };
     for item in patch.iter().filter(|item| !(is_directive(item, "replace") && item.get(key).is_none())) {
@@ -162,10 +195,10 @@ fn merge_elements(before: &[Value], patch: &[Value], key: &str, path: &mut Vec<S
         let found = list.iter_mut().find(|one| one.get(key) == Some(identity));
         match found {
             _ if is_directive(item, "delete") => list.retain(|one| one.get(key) != Some(identity)),
-            Some(one) => merge_value(one, item, path, types)?,
+            Some(one) => merge_value(one, item, way, types)?,
             None => {
                 let mut new = Value::Null;
-                merge_value(&mut new, item, path, types)?;
+                merge_value(&mut new, item, way, types)?;
                 list.push(new);
             }
         }
@@ -176,16 +209,21 @@ fn merge_elements(before: &[Value], patch: &[Value], key: &str, path: &mut Vec<S
 /// Puts a merged list in order: the patch's elements in the patch's order, the others where they were relative to those.
 fn sort(list: &mut Vec<Value>, order: &[Value], before: &[Value], kind: &ListKind) {
     let same = |one: &Value, other: &Value| match kind {
-        ListKind::Map(keys) => keys.first().is_some_and(|(key, _)| one.get(key).is_some() && one.get(key) == other.get(key)),
+        ListKind::Map(keys) => {
+            keys.first().is_some_and(|(key, _)| one.get(key).is_some() && one.get(key) == other.get(key))
+        }
         _ => one == other,
     };
     let place = |item: &Value, of: &[Value]| of.iter().position(|one| same(one, item));
-    let (mut first, others): (Vec<Value>, Vec<Value>) = std::mem::take(list).into_iter().partition(|item| place(item, order).is_some());
+    let (mut first, others): (Vec<Value>, Vec<Value>) =
+        std::mem::take(list).into_iter().partition(|item| place(item, order).is_some());
     first.sort_by_key(|item| place(item, order));
     let mut first = first.into_iter().peekable();
     for other in others {
         let at = place(&other, before);
-        while let Some(next) = first.next_if(|next| !matches!((at, place(next, before)), (Some(at), Some(next)) if at < next)) {
+        while let Some(next) =
+            first.next_if(|next| !matches!((at, place(next, before)), (Some(at), Some(next)) if at < next))
+        {
             list.push(next);
         }
         list.push(other);
@@ -205,6 +243,7 @@ mod tests {
         target
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better with `json!`")]
     fn pod(containers: Value) -> Value {
         json!({"spec": {"containers": containers}})
     }
@@ -214,7 +253,9 @@ mod tests {
         let target = pod(json!([
             {"name": "a", "image": "a:1", "env": [{"name": "X", "value": "1"}], "ports": [{"containerPort": 80, "name": "http"}], "args": ["1", "2"]},
             {"name": "b", "image": "b:1"}]));
-        let patch = pod(json!([{"name": "a", "image": "a:2", "env": [{"name": "Y", "value": "2"}], "ports": [{"containerPort": 80, "name": "web"}], "args": ["3"]}]));
+        let patch = pod(
+            json!([{"name": "a", "image": "a:2", "env": [{"name": "Y", "value": "2"}], "ports": [{"containerPort": 80, "name": "web"}], "args": ["3"]}]),
+        );
         let wanted = pod(json!([
             {"name": "a", "image": "a:2", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}], "ports": [{"containerPort": 80, "name": "web"}],
              "args": ["3"]},
@@ -230,8 +271,17 @@ mod tests {
         let replace = pod(json!([{"$patch": "replace"}, {"name": "d"}]));
         assert_eq!(merged("pods", three.clone(), &replace), pod(json!([{"name": "d"}])));
         let order = json!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "a"}], "containers": [{"name": "d"}]}});
-        let names: Vec<_> = merged("pods", three, &order)["spec"]["containers"].as_array().unwrap().iter().map(|one| one["name"].clone()).collect();
-        assert_eq!(names, ["b", "c", "a", "d"].map(|name| json!(name)), "those of the order in their order, the others where they were");
+        let names: Vec<_> = merged("pods", three, &order)["spec"]["containers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["name"].clone())
+            .collect();
+        assert_eq!(
+            names,
+            ["b", "c", "a", "d"].map(|name| json!(name)),
+            "those of the order in their order, the others where they were"
+        );
         let retain = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
         let rolling = json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
         assert_eq!(merged("deployments", rolling, &retain), json!({"spec": {"strategy": {"type": "Recreate"}}}));
@@ -250,7 +300,8 @@ mod tests {
     fn service_ports_are_merged_by_port_and_atomic_lists_replaced() {
         let target = json!({"spec": {"ports": [{"port": 80, "name": "a"}], "externalIPs": ["1"]}});
         let patch = json!({"spec": {"ports": [{"port": 81, "name": "b"}], "externalIPs": ["2"]}});
-        let wanted = json!({"spec": {"ports": [{"port": 81, "name": "b"}, {"port": 80, "name": "a"}], "externalIPs": ["2"]}});
+        let wanted =
+            json!({"spec": {"ports": [{"port": 81, "name": "b"}, {"port": 80, "name": "a"}], "externalIPs": ["2"]}});
         assert_eq!(merged("services", target, &patch), wanted);
     }
 

@@ -2,7 +2,7 @@
 //!
 //! For built-in kinds it is a table, for custom ones it is in the schema (`x-kubernetes-list-type`, `x-kubernetes-map-type`). Paths are keys without
 //! the places in lists, e.g. `spec template spec containers ports`.
-//! Source: the published OpenAPI of Kubernetes 1.36 (`x-kubernetes-patch-merge-key`, `x-kubernetes-list-map-keys`).
+//! Source: the published `OpenAPI` of Kubernetes 1.36 (`x-kubernetes-patch-merge-key`, `x-kubernetes-list-map-keys`).
 
 use crate::resource::{Origin, Resource};
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ const CONTAINERS: [&str; 3] = ["containers", "initContainers", "ephemeralContain
 
 impl Types<'_> {
     /// How the list at a path is merged.
-    pub(crate) fn list(&self, path: &[String]) -> ListKind {
+    pub(crate) fn list(self, path: &[String]) -> ListKind {
         if let Some(kind) = metadata_list(path) {
             return kind;
         }
@@ -37,18 +37,24 @@ impl Types<'_> {
     }
 
     /// Whether the map at a path is replaced as a whole by an apply.
-    pub(crate) fn is_atomic(&self, path: &[String]) -> bool {
+    pub(crate) fn is_atomic(self, path: &[String]) -> bool {
         match &self.0.origin {
             Origin::BuiltIn(_) => match path.last().map(String::as_str) {
-                Some("selector") => path.len() == 2 || path.iter().rev().nth(1).is_some_and(|parent| parent == "metric"),
-                Some("nodeSelector" | "labelSelector" | "secretKeyRef" | "configMapKeyRef" | "fieldRef" | "resourceFieldRef" | "involvedObject" | "regarding") => true,
+                Some("selector") => {
+                    path.len() == 2 || path.iter().rev().nth(1).is_some_and(|parent| parent == "metric")
+                }
+                Some(
+                    "nodeSelector" | "labelSelector" | "secretKeyRef" | "configMapKeyRef" | "fieldRef"
+                    | "resourceFieldRef" | "involvedObject" | "regarding",
+                ) => true,
                 _ => false,
             },
-            Origin::Custom(custom) => schema_at(custom.schema.root(), path).is_some_and(|schema| schema.get("x-kubernetes-map-type") == Some(&json!("atomic"))),
+            Origin::Custom(custom) => schema_at(custom.schema.root(), path)
+                .is_some_and(|schema| schema.get("x-kubernetes-map-type") == Some(&json!("atomic"))),
         }
     }
 
-    fn built_in_list(&self, path: &[String]) -> ListKind {
+    fn built_in_list(self, path: &[String]) -> ListKind {
         let parent = path.iter().rev().nth(1).map_or("", String::as_str);
         let in_container = CONTAINERS.contains(&parent);
         match path.last().map_or("", String::as_str) {
@@ -59,7 +65,9 @@ impl Types<'_> {
             "ports" if self.0.table == "services" => protocol(keyed(&["port", "protocol"])),
             "volumeMounts" if in_container => keyed(&["mountPath"]),
             "volumeDevices" if in_container => keyed(&["devicePath"]),
-            "volumes" | "imagePullSecrets" | "schedulingGates" | "resourceClaims" if parent == "spec" => keyed(&["name"]),
+            "volumes" | "imagePullSecrets" | "schedulingGates" | "resourceClaims" if parent == "spec" => {
+                keyed(&["name"])
+            }
             "hostAliases" if parent == "spec" => keyed(&["ip"]),
             "topologySpreadConstraints" if parent == "spec" => keyed(&["topologyKey", "whenUnsatisfiable"]),
             "podIPs" if parent == "status" => keyed(&["ip"]),
@@ -76,7 +84,11 @@ fn keyed(keys: &[&str]) -> ListKind {
 /// An absent protocol is TCP.
 fn protocol(kind: ListKind) -> ListKind {
     let ListKind::Map(keys) = kind else { return kind };
-    ListKind::Map(keys.into_iter().map(|(key, absent)| if key == "protocol" { (key, json!("TCP")) } else { (key, absent) }).collect())
+    ListKind::Map(
+        keys.into_iter()
+            .map(|(key, absent)| if key == "protocol" { (key, json!("TCP")) } else { (key, absent) })
+            .collect(),
+    )
 }
 
 fn metadata_list(path: &[String]) -> Option<ListKind> {
@@ -92,8 +104,14 @@ fn custom_list(root: &Value, path: &[String]) -> ListKind {
     match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
         Some("set") => ListKind::Set,
         Some("map") => {
-            let keys = schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-            let default = |key: &str| schema.pointer(&format!("/items/properties/{key}/default")).cloned().unwrap_or_default();
+            let keys = schema
+                .get("x-kubernetes-list-map-keys")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
+            let default =
+                |key: &str| schema.pointer(&format!("/items/properties/{key}/default")).cloned().unwrap_or_default();
             ListKind::Map(keys.map(|key| (key.to_owned(), default(key))).collect())
         }
         _ => ListKind::Atomic,

@@ -28,7 +28,9 @@ fn fill(schema: &Value, value: &mut Value) {
         }
         Value::Array(list) => {
             if let Some(items) = schema.get("items") {
-                list.iter_mut().for_each(|item| fill(items, item));
+                for item in list {
+                    fill(items, item);
+                }
             }
         }
         _ => {}
@@ -57,7 +59,8 @@ mod tests {
         }}));
         let mut object = json!({"a": null, "n": null, "deep": null, "list": [{}, {"d": "v"}], "map": {"k": {}}});
         schema.fill_defaults(&mut object);
-        let wanted = json!({"a": 1, "n": null, "list": [{"d": "w"}, {"d": "v"}], "map": {"k": {"e": 2}}, "made": {"c": "z"}});
+        let wanted =
+            json!({"a": 1, "n": null, "list": [{"d": "w"}, {"d": "v"}], "map": {"k": {"e": 2}}, "made": {"c": "z"}});
         assert_eq!(object, wanted);
     }
 }

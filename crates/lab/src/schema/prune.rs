@@ -28,7 +28,8 @@ fn prune(schema: &Value, value: &mut Value, path: &str, embedded: bool, dropped:
 }
 
 fn prune_map(schema: &Value, map: &mut Map<String, Value>, path: &str, embedded: bool, dropped: &mut Vec<String>) {
-    let any = flag(schema, "x-kubernetes-preserve-unknown-fields") || schema.get("additionalProperties") == Some(&Value::Bool(true));
+    let any = flag(schema, "x-kubernetes-preserve-unknown-fields")
+        || schema.get("additionalProperties") == Some(&Value::Bool(true));
     map.retain(|key, child| {
         if embedded && TYPE_META.contains(&key.as_str()) {
             return true;

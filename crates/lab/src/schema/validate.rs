@@ -16,7 +16,7 @@ impl Schema {
         if value.is_null() && flag(schema, "nullable") {
             return;
         }
-        if !self.has_type(schema, value, path, errors) {
+        if !has_type(schema, value, path, errors) {
             self.check_junctors(schema, value, path, errors);
             return;
         }
@@ -29,26 +29,6 @@ impl Schema {
             _ => {}
         }
         self.check_junctors(schema, value, path, errors);
-    }
-
-    fn has_type(&self, schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) -> bool {
-        let is = type_of(value);
-        if flag(schema, "x-kubernetes-int-or-string") {
-            let fits = matches!(is, "integer" | "string");
-            if !fits {
-                errors.push(type_error(path, "integer,string", is));
-            }
-            return fits;
-        }
-        let Some(wanted) = schema.get("type").and_then(Value::as_str) else { return true };
-        let fits = wanted == is || (wanted == "number" && is == "integer");
-        if !fits {
-            errors.push(type_error(path, wanted, is));
-        }
-        if wanted == "integer" && is == "number" {
-            errors.push(of_nothing(format!("Checked value must be of type integer (default format) in {path}")));
-        }
-        fits
     }
 
     /// The server stops at the first breach of a text.
@@ -65,7 +45,11 @@ impl Schema {
             });
         }
         if let Some(least) = limit("minLength").filter(|least| length < *least) {
-            errors.push(FieldError::invalid(path, &json!(text), format!("{path} in body should be at least {least} chars long")));
+            errors.push(FieldError::invalid(
+                path,
+                &json!(text),
+                format!("{path} in body should be at least {least} chars long"),
+            ));
         }
         if errors.len() > before {
             return;
@@ -78,7 +62,8 @@ impl Schema {
         if let Some(format) = schema.get("format").and_then(Value::as_str)
             && !has_format(format, text)
         {
-            let error = FieldError::invalid(path, &json!(text), format!("{path} in body must be of type {format}: {text:?}"));
+            let error =
+                FieldError::invalid(path, &json!(text), format!("{path} in body must be of type {format}: {text:?}"));
             errors.push(FieldError { breach: Breach::Type, ..error });
         }
     }
@@ -90,7 +75,11 @@ impl Schema {
             errors.push(too_many(path, length, most));
         }
         if let Some(least) = limit("minItems").filter(|least| length < *least) {
-            errors.push(FieldError::invalid(path, &json!(length), format!("{path} in body should have at least {least} items")));
+            errors.push(FieldError::invalid(
+                path,
+                &json!(length),
+                format!("{path} in body should have at least {least} items"),
+            ));
         }
         check_list_type(schema, list, path, errors);
         if let Some(items) = schema.get("items") {
@@ -108,7 +97,11 @@ impl Schema {
             errors.push(too_many(path, length, most));
         }
         if let Some(least) = limit("minProperties").filter(|least| length < *least) {
-            errors.push(FieldError::invalid(path, &json!(length), format!("{path} in body should have at least {least} properties")));
+            errors.push(FieldError::invalid(
+                path,
+                &json!(length),
+                format!("{path} in body should have at least {least} properties"),
+            ));
         }
         for (key, child) in map {
             // The server's own metadata has its own checks.
@@ -147,12 +140,34 @@ impl Schema {
                 errors.extend(closest(one.iter().map(breaches)));
             }
             0 | 1 => {}
-            found => errors.push(refusal(&format!("validate one and only one schema (oneOf). Found {found} valid alternatives"))),
+            found => errors
+                .push(refusal(&format!("validate one and only one schema (oneOf). Found {found} valid alternatives"))),
         }
         if schema.get("not").is_some_and(|not| breaches(not).is_empty()) {
             errors.push(refusal("not validate the schema (not)"));
         }
     }
+}
+
+/// Whether the value is of the wanted type.
+fn has_type(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) -> bool {
+    let is = type_of(value);
+    if flag(schema, "x-kubernetes-int-or-string") {
+        let fits = matches!(is, "integer" | "string");
+        if !fits {
+            errors.push(type_error(path, "integer,string", is));
+        }
+        return fits;
+    }
+    let Some(wanted) = schema.get("type").and_then(Value::as_str) else { return true };
+    let fits = wanted == is || (wanted == "number" && is == "integer");
+    if !fits {
+        errors.push(type_error(path, wanted, is));
+    }
+    if wanted == "integer" && is == "number" {
+        errors.push(of_nothing(format!("Checked value must be of type integer (default format) in {path}")));
+    }
+    fits
 }
 
 /// An error that the server attaches to no field.
@@ -170,7 +185,9 @@ fn type_of(value: &Value) -> &'static str {
         Value::Null => "null",
         Value::Bool(_) => "boolean",
         // A whole float is an integer to the server.
-        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|float| float.fract() != 0.0) => "number",
+        Value::Number(number) if number.is_f64() && number.as_f64().is_some_and(|float| float.fract() != 0.0) => {
+            "number"
+        }
         Value::Number(_) => "integer",
         Value::String(_) => "string",
         Value::Array(_) => "array",
@@ -185,7 +202,12 @@ fn type_error(path: &str, wanted: &str, is: &str) -> FieldError {
 
 /// The server says "items" of properties too.
 fn too_many(path: &str, length: u64, most: u64) -> FieldError {
-    FieldError { field: path.to_owned(), breach: Breach::TooMany, value: length.to_string(), detail: format!("must have at most {most} items") }
+    FieldError {
+        field: path.to_owned(),
+        breach: Breach::TooMany,
+        value: length.to_string(),
+        detail: format!("must have at most {most} items"),
+    }
 }
 
 fn check_enum(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldError>) {
@@ -193,7 +215,8 @@ fn check_enum(schema: &Value, value: &Value, path: &str, errors: &mut Vec<FieldE
     if values.contains(value) {
         return;
     }
-    let texts: Vec<String> = values.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect();
+    let texts: Vec<String> =
+        values.iter().map(|one| one.as_str().map_or_else(|| one.to_string(), str::to_owned)).collect();
     errors.push(FieldError::unsupported(path, value, &texts));
 }
 
@@ -206,32 +229,54 @@ fn check_number(schema: &Value, number: &serde_json::Number, path: &str, errors:
         let exclusive = flag(schema, "exclusiveMinimum");
         if float < least || (exclusive && float <= least) {
             let how = if exclusive { "greater than" } else { "greater than or equal to" };
-            errors.push(FieldError::invalid(path, &value, format!("{path} in body should be {how} {}", text("minimum"))));
+            errors.push(FieldError::invalid(
+                path,
+                &value,
+                format!("{path} in body should be {how} {}", text("minimum")),
+            ));
         }
     }
     if let Some(most) = limit("maximum") {
         let exclusive = flag(schema, "exclusiveMaximum");
         if float > most || (exclusive && float >= most) {
             let how = if exclusive { "less than" } else { "less than or equal to" };
-            errors.push(FieldError::invalid(path, &value, format!("{path} in body should be {how} {}", text("maximum"))));
+            errors.push(FieldError::invalid(
+                path,
+                &value,
+                format!("{path} in body should be {how} {}", text("maximum")),
+            ));
         }
     }
     if let Some(factor) = limit("multipleOf")
         && factor != 0.0
         && (float / factor).fract() != 0.0
     {
-        errors.push(FieldError::invalid(path, &value, format!("{path} in body should be a multiple of {}", text("multipleOf"))));
+        errors.push(FieldError::invalid(
+            path,
+            &value,
+            format!("{path} in body should be a multiple of {}", text("multipleOf")),
+        ));
     }
 }
 
 fn check_list_type(schema: &Value, list: &[Value], path: &str, errors: &mut Vec<FieldError>) {
     let keys: Vec<&str> = match schema.get("x-kubernetes-list-type").and_then(Value::as_str) {
         Some("set") => Vec::new(),
-        Some("map") => schema.get("x-kubernetes-list-map-keys").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect(),
+        Some("map") => schema
+            .get("x-kubernetes-list-map-keys")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect(),
         _ => return,
     };
     let identity = |item: &Value| -> Value {
-        if keys.is_empty() { item.clone() } else { keys.iter().filter_map(|key| Some(((*key).to_owned(), item.get(*key)?.clone()))).collect() }
+        if keys.is_empty() {
+            item.clone()
+        } else {
+            keys.iter().filter_map(|key| Some(((*key).to_owned(), item.get(*key)?.clone()))).collect()
+        }
     };
     for (at, item) in list.iter().enumerate() {
         let identity_of = identity(item);
@@ -304,7 +349,9 @@ mod tests {
     #[test]
     fn junctors_count_their_branches() {
         let one_of = json!({"type": "object", "oneOf": [{"required": ["a"]}, {"required": ["b"]}]});
-        assert!(errors(&one_of, &json!({}))[0].contains("must validate one and only one schema (oneOf). Found none valid"));
+        assert!(
+            errors(&one_of, &json!({}))[0].contains("must validate one and only one schema (oneOf). Found none valid")
+        );
         assert!(errors(&one_of, &json!({"a": 1, "b": 1}))[0].contains("Found 2 valid alternatives"));
         let any_of = json!({"type": "object", "anyOf": [{"required": ["a"]}, {"required": ["b"]}]});
         assert!(errors(&any_of, &json!({}))[0].contains("must validate at least one schema (anyOf)"));

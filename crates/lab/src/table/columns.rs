@@ -29,23 +29,36 @@ pub(super) fn of(table: &str) -> Vec<Column> {
         "secrets" => vec![name(), text("Type", "/type"), column("Data", data_count), age()],
         "events" => events(),
         "namespaces" => vec![name(), text("Status", "/status/phase"), age()],
-        "nodes" => vec![name(), column("Status", |_| json!("Ready")), column("Roles", |_| json!("<none>")), age(), text("Version", "/status/nodeInfo/kubeletVersion")],
+        "nodes" => vec![
+            name(),
+            column("Status", |_| json!("Ready")),
+            column("Roles", |_| json!("<none>")),
+            age(),
+            text("Version", "/status/nodeInfo/kubeletVersion"),
+        ],
         "pods" => pods(),
         "services" => services(),
         "deployments.apps" => deployments(),
         "daemonsets.apps" => daemon_sets(),
         "replicasets.apps" => replica_sets(),
-        "statefulsets.apps" => vec![name(), column("Ready", |object| ready(object, "/spec/replicas", "/status/readyReplicas")), age()],
+        "statefulsets.apps" => {
+            vec![name(), column("Ready", |object| ready(object, "/spec/replicas", "/status/readyReplicas")), age()]
+        }
         "horizontalpodautoscalers.autoscaling" => autoscalers(),
         "ingresses.networking.k8s.io" => ingresses(),
         "leases.coordination.k8s.io" => vec![name(), text("Holder", "/spec/holderIdentity"), age()],
-        "customresourcedefinitions.apiextensions.k8s.io" | "roles.rbac.authorization.k8s.io" | "clusterroles.rbac.authorization.k8s.io" => {
+        "customresourcedefinitions.apiextensions.k8s.io"
+        | "roles.rbac.authorization.k8s.io"
+        | "clusterroles.rbac.authorization.k8s.io" => {
             vec![name(), Column { kind: "date".to_owned(), ..text("Created At", "/metadata/creationTimestamp") }]
         }
         _ => vec![name(), age()],
     };
     if matches!(table, "deployments.apps" | "daemonsets.apps" | "replicasets.apps" | "statefulsets.apps") {
-        columns.extend([wide("Containers", |object| containers(object, "name")), wide("Images", |object| containers(object, "image"))]);
+        columns.extend([
+            wide("Containers", |object| containers(object, "name")),
+            wide("Images", |object| containers(object, "image")),
+        ]);
         if table != "statefulsets.apps" {
             columns.push(wide("Selector", |object| selector(object.pointer("/spec/selector/matchLabels"))));
         }
@@ -101,13 +114,20 @@ fn data_count(object: &Value) -> Value {
 }
 
 fn containers(object: &Value, key: &str) -> Value {
-    let texts: Vec<_> = paths::list(object, "/spec/template/spec/containers").map(|container| paths::text(container, &format!("/{key}"))).collect();
+    let texts: Vec<_> = paths::list(object, "/spec/template/spec/containers")
+        .map(|container| paths::text(container, &format!("/{key}")))
+        .collect();
     json!(texts.join(","))
 }
 
 fn selector(labels: Option<&Value>) -> Value {
     let labels = labels.and_then(Value::as_object).into_iter().flatten();
-    or_none(&labels.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(","))
+    or_none(
+        &labels
+            .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+            .collect::<Vec<_>>()
+            .join(","),
+    )
 }
 
 fn events() -> Vec<Column> {
@@ -118,7 +138,11 @@ fn events() -> Vec<Column> {
         })
     };
     let about = |object: &Value| {
-        json!(format!("{}/{}", paths::text(object, "/involvedObject/kind").to_lowercase(), paths::text(object, "/involvedObject/name")))
+        json!(format!(
+            "{}/{}",
+            paths::text(object, "/involvedObject/kind").to_lowercase(),
+            paths::text(object, "/involvedObject/name")
+        ))
     };
     let wide_text = |name: &str, pointer| Column { priority: 1, ..text(name, pointer) };
     vec![
@@ -138,7 +162,9 @@ fn events() -> Vec<Column> {
 fn pods() -> Vec<Column> {
     let ready = |object: &Value| {
         let total = paths::list(object, "/spec/containers").count();
-        let ready = paths::list(object, "/status/containerStatuses").filter(|status| status.get("ready") == Some(&json!(true))).count();
+        let ready = paths::list(object, "/status/containerStatuses")
+            .filter(|status| status.get("ready") == Some(&json!(true)))
+            .count();
         json!(format!("{ready}/{total}"))
     };
     let status = |object: &Value| match paths::text(object, "/metadata/deletionTimestamp") {
@@ -146,7 +172,8 @@ fn pods() -> Vec<Column> {
         _ => json!("Terminating"),
     };
     let restarts = |object: &Value| {
-        let restarts: i64 = paths::list(object, "/status/containerStatuses").map(|status| count(status, "/restartCount")).sum();
+        let restarts: i64 =
+            paths::list(object, "/status/containerStatuses").map(|status| count(status, "/restartCount")).sum();
         json!(restarts.to_string())
     };
     vec![
@@ -210,19 +237,33 @@ fn daemon_sets() -> Vec<Column> {
 }
 
 fn replica_sets() -> Vec<Column> {
-    vec![name(), number("Desired", "/spec/replicas"), number("Current", "/status/replicas"), number("Ready", "/status/readyReplicas"), age()]
+    vec![
+        name(),
+        number("Desired", "/spec/replicas"),
+        number("Current", "/status/replicas"),
+        number("Ready", "/status/readyReplicas"),
+        age(),
+    ]
 }
 
 fn autoscalers() -> Vec<Column> {
-    let reference =
-        |object: &Value| json!(format!("{}/{}", paths::text(object, "/spec/scaleTargetRef/kind"), paths::text(object, "/spec/scaleTargetRef/name")));
+    let reference = |object: &Value| {
+        json!(format!(
+            "{}/{}",
+            paths::text(object, "/spec/scaleTargetRef/kind"),
+            paths::text(object, "/spec/scaleTargetRef/name")
+        ))
+    };
     let targets = |object: &Value| {
         let metrics = paths::list(object, "/spec/metrics").map(|metric| {
-            let target = ["resource", "pods", "object", "external", "containerResource"].iter().find_map(|kind| metric.pointer(&format!("/{kind}/target")));
+            let target = ["resource", "pods", "object", "external", "containerResource"]
+                .iter()
+                .find_map(|kind| metric.pointer(&format!("/{kind}/target")));
             let target = target.cloned().unwrap_or_default();
             let name = paths::text(metric, "/resource/name");
             let wanted = paths::integer(&target, "/averageUtilization").map(|share| format!("{share}%"));
-            let wanted = wanted.unwrap_or_else(|| [paths::text(&target, "/averageValue"), paths::text(&target, "/value")].concat());
+            let wanted = wanted
+                .unwrap_or_else(|| [paths::text(&target, "/averageValue"), paths::text(&target, "/value")].concat());
             if name.is_empty() { format!("<unknown>/{wanted}") } else { format!("{name}: <unknown>/{wanted}") }
         });
         or_none(&metrics.collect::<Vec<_>>().join(", "))
@@ -240,7 +281,10 @@ fn autoscalers() -> Vec<Column> {
 
 fn ingresses() -> Vec<Column> {
     let hosts = |object: &Value| {
-        let hosts: Vec<_> = paths::list(object, "/spec/rules").map(|rule| paths::text(rule, "/host")).filter(|host| !host.is_empty()).collect();
+        let hosts: Vec<_> = paths::list(object, "/spec/rules")
+            .map(|rule| paths::text(rule, "/host"))
+            .filter(|host| !host.is_empty())
+            .collect();
         json!(if hosts.is_empty() { "*".to_owned() } else { hosts.join(",") })
     };
     vec![

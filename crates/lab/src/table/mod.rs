@@ -10,7 +10,13 @@ use objects::paths;
 use serde_json::{Value, json};
 
 /// A `Table` of objects of one kind. `include` says what a row carries of its object: `None`, `Object`, or the metadata (anything else).
-pub(crate) fn table<'a>(resource: &Resource, objects: impl IntoIterator<Item = &'a Value>, metadata: Value, include: &str, now: Timestamp) -> Value {
+pub(crate) fn table<'a>(
+    resource: &Resource,
+    objects: impl IntoIterator<Item = &'a Value>,
+    metadata: &Value,
+    include: &str,
+    now: Timestamp,
+) -> Value {
     let columns = match resource.custom() {
         Some(custom) => custom_columns(&custom.columns),
         None => columns::of(&resource.table),
@@ -72,7 +78,9 @@ fn plain(value: &Value) -> String {
 
 /// The time since a time stamp, for people.
 fn since(stamp: &str, now: Timestamp) -> String {
-    stamp.parse::<Timestamp>().map_or_else(|_| "<unknown>".to_owned(), |then| duration(now.as_second() - then.as_second()))
+    stamp
+        .parse::<Timestamp>()
+        .map_or_else(|_| "<unknown>".to_owned(), |then| duration(now.as_second() - then.as_second()))
 }
 
 /// Seconds as kubectl shows them: the longer, the coarser.
@@ -81,7 +89,9 @@ fn duration(seconds: i64) -> String {
     const HOUR: i64 = 3600;
     const DAY: i64 = 86400;
     const YEAR: i64 = 365 * DAY;
-    let two = |whole: i64, unit: &str, rest: i64, small: &str| if rest == 0 { format!("{whole}{unit}") } else { format!("{whole}{unit}{rest}{small}") };
+    let two = |whole: i64, unit: &str, rest: i64, small: &str| {
+        if rest == 0 { format!("{whole}{unit}") } else { format!("{whole}{unit}{rest}{small}") }
+    };
     match seconds {
         ..=-2 => "<invalid>".to_owned(),
         -1 => "0s".to_owned(),
@@ -103,8 +113,22 @@ mod tests {
 
     #[test]
     fn durations_are_coarser_the_longer_they_are() {
-        let cases = [(0, "0s"), (119, "119s"), (120, "2m"), (130, "2m10s"), (599, "9m59s"), (600, "10m"), (10_800, "3h"), (12_000, "3h20m"), (30_000, "8h"),
-            (172_800, "2d"), (180_000, "2d2h"), (700_000, "8d"), (63_072_000, "2y"), (63_158_400, "2y1d")];
+        let cases = [
+            (0, "0s"),
+            (119, "119s"),
+            (120, "2m"),
+            (130, "2m10s"),
+            (599, "9m59s"),
+            (600, "10m"),
+            (10_800, "3h"),
+            (12_000, "3h20m"),
+            (30_000, "8h"),
+            (172_800, "2d"),
+            (180_000, "2d2h"),
+            (700_000, "8d"),
+            (63_072_000, "2y"),
+            (63_158_400, "2y1d"),
+        ];
         for (seconds, wanted) in cases {
             assert_eq!(duration(seconds), wanted, "{seconds}");
         }
@@ -115,7 +139,8 @@ mod tests {
         let now: Timestamp = "2030-01-01T00:01:00Z".parse().unwrap();
         let object = json!({"s": "x", "n": 3, "t": "2030-01-01T00:00:00Z", "o": {"a": 1}});
         let show = |path: &str, kind: &str| {
-            let column = crate::resource::Column { name: "X".into(), kind: kind.into(), priority: 0, path: path.into() };
+            let column =
+                crate::resource::Column { name: "X".into(), kind: kind.into(), priority: 0, path: path.into() };
             (custom_column(&column).cell)(&object, now)
         };
         assert_eq!(show(".s", "string"), "x");

@@ -1,4 +1,4 @@
-//! The part of JSONPath that printer columns use: `.a.b`, `.a['b.c']`, `.a\.b`, `[0]`, `[*]`, `[?(@.type=="Ready")]`.
+//! The part of `JSONPath` that printer columns use: `.a.b`, `.a['b.c']`, `.a\.b`, `[0]`, `[*]`, `[?(@.type=="Ready")]`.
 //!
 //! Source: <https://kubernetes.io/docs/reference/kubectl/jsonpath/>
 
@@ -83,7 +83,10 @@ fn index(inside: &str) -> Step {
     }
     if let Some(condition) = inside.strip_prefix("?(").and_then(|text| text.strip_suffix(')')) {
         let equal = condition.split_once("==").map(|parts| (parts, true));
-        let Some(((path, value), equal)) = equal.or_else(|| condition.split_once("!=").map(|parts| (parts, false))) else { return Step::Nothing };
+        let Some(((path, value), equal)) = equal.or_else(|| condition.split_once("!=").map(|parts| (parts, false)))
+        else {
+            return Step::Nothing;
+        };
         return Step::Where(Path::parse(path.trim().trim_start_matches('@')), unquoted(value.trim()).to_owned(), equal);
     }
     match unquoted(inside) {
@@ -102,7 +105,11 @@ fn follow<'a>(value: &'a Value, step: &Step) -> Vec<&'a Value> {
     match step {
         Step::Key(key) => value.get(key).into_iter().collect(),
         Step::At(at) => {
-            let at = if *at < 0 { list().len().checked_sub(usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX)) } else { usize::try_from(*at).ok() };
+            let at = if *at < 0 {
+                list().len().checked_sub(usize::try_from(at.unsigned_abs()).unwrap_or(usize::MAX))
+            } else {
+                usize::try_from(*at).ok()
+            };
             at.and_then(|at| list().get(at)).into_iter().collect()
         }
         Step::All => match value {

@@ -10,8 +10,16 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// What a client cannot set.
-const SERVER_ONLY: [&str; 8] =
-    ["managedFields", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "resourceVersion", "selfLink"];
+const SERVER_ONLY: [&str; 8] = [
+    "managedFields",
+    "uid",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "generation",
+    "resourceVersion",
+    "selfLink",
+];
 
 impl Desk<'_> {
     /// Creates an object in a namespace (empty for cluster-scoped kinds).
@@ -69,7 +77,9 @@ impl Desk<'_> {
             return Ok(());
         }
         if !given.is_empty() && given != namespace {
-            return Err(Failure::bad_request("the namespace of the provided object does not match the namespace sent on the request"));
+            return Err(Failure::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
         }
         paths::set(object, &["metadata", "namespace"], json!(namespace));
         Ok(())
@@ -82,7 +92,9 @@ impl Desk<'_> {
         }
         let prefix = paths::text(object, "/metadata/generateName").to_owned();
         if prefix.is_empty() {
-            return Err(self.resource.invalid("", &[FieldError::required("metadata.name", "name or generateName is required")]));
+            return Err(self
+                .resource
+                .invalid("", &[FieldError::required("metadata.name", "name or generateName is required")]));
         }
         let name = format!("{}{}", prefix.get(..58).unwrap_or(&prefix), self.store.suffix());
         paths::set(object, &["metadata", "name"], json!(name));

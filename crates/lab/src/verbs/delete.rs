@@ -53,7 +53,12 @@ impl DeleteOptions {
 
 impl Desk<'_> {
     /// Deletes an object, or marks it as being deleted if something must happen first. The answer is its last state, and whether it is gone.
-    pub(crate) fn delete(&mut self, namespace: &str, name: &str, options: &DeleteOptions) -> Result<(Arc<Value>, bool), Failure> {
+    pub(crate) fn delete(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<(Arc<Value>, bool), Failure> {
         let old = self.present(namespace, name)?;
         self.check_preconditions(&old, name, options)?;
         let mut object = Value::clone(&old);
@@ -133,11 +138,17 @@ impl Desk<'_> {
     }
 
     /// Deletes the objects of a list. The answer is their last states.
-    pub(crate) fn delete_collection(&mut self, namespace: Option<&str>, list: &ListOptions, options: &DeleteOptions) -> Result<Vec<Arc<Value>>, Failure> {
+    pub(crate) fn delete_collection(
+        &mut self,
+        namespace: Option<&str>,
+        list: &ListOptions,
+        options: &DeleteOptions,
+    ) -> Result<Vec<Arc<Value>>, Failure> {
         let page = self.list(namespace, list)?;
         let mut gone = Vec::new();
         for object in page.items {
-            let (namespace, name) = (paths::text(&object, "/metadata/namespace"), paths::text(&object, "/metadata/name"));
+            let (namespace, name) =
+                (paths::text(&object, "/metadata/namespace"), paths::text(&object, "/metadata/name"));
             gone.push(self.delete(namespace, name, options)?.0);
         }
         Ok(gone)

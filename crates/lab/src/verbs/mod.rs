@@ -112,7 +112,11 @@ impl<'a> Desk<'a> {
             Some(one) => errors.extend((one.validate)(&object, old)),
             None => errors.extend(self.check_custom(&object, old, part)),
         }
-        if errors.is_empty() { Ok(object) } else { Err(self.resource.invalid(paths::text(&object, "/metadata/name"), &errors)) }
+        if errors.is_empty() {
+            Ok(object)
+        } else {
+            Err(self.resource.invalid(paths::text(&object, "/metadata/name"), &errors))
+        }
     }
 
     /// What breaks the schema now and did not before: an update may leave alone what was already wrong.
@@ -125,7 +129,9 @@ impl<'a> Desk<'a> {
         }
         if part == Part::Status {
             // The server checks the status as if it were the object.
-            errors.iter_mut().for_each(|error| error.detail = error.detail.replace("status.", ""));
+            for error in &mut errors {
+                error.detail = error.detail.replace("status.", "");
+            }
         }
         errors
     }
@@ -165,7 +171,9 @@ impl<'a> Desk<'a> {
         };
         let dropped: Vec<_> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
         match self.options.unknown {
-            Unknown::Refuse if !dropped.is_empty() => Err(refuse(&self.resource, &format!("strict decoding error: {}", dropped.join(", ")))),
+            Unknown::Refuse if !dropped.is_empty() => {
+                Err(refuse(&self.resource, &format!("strict decoding error: {}", dropped.join(", "))))
+            }
             Unknown::Warn => {
                 self.warnings.extend(dropped);
                 Ok(object)
@@ -181,11 +189,15 @@ impl<'a> Desk<'a> {
             return Err(Failure::bad_request("the body of the request is no object"));
         }
         if !is.is_empty() && is != wanted {
-            return Err(Failure::bad_request(format!("the API version in the data ({is}) does not match the expected API version ({wanted})")));
+            return Err(Failure::bad_request(format!(
+                "the API version in the data ({is}) does not match the expected API version ({wanted})"
+            )));
         }
         if kind.is_empty() && self.resource.custom().is_some() {
             let (wanted, text) = (&self.resource.kind, object.to_string());
-            let why = format!("the object provided is unrecognized (must be of type {wanted}): Object 'Kind' is missing in '{text}'");
+            let why = format!(
+                "the object provided is unrecognized (must be of type {wanted}): Object 'Kind' is missing in '{text}'"
+            );
             return Err(Failure::bad_request(why));
         }
         if !kind.is_empty() && kind != self.resource.kind && self.resource.custom().is_some() {
@@ -194,7 +206,10 @@ impl<'a> Desk<'a> {
         }
         if !kind.is_empty() && kind != self.resource.kind {
             let version = &self.resource.version;
-            return Err(Failure::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {}", self.resource.kind)));
+            return Err(Failure::bad_request(format!(
+                "{kind} in version \"{version}\" cannot be handled as a {}",
+                self.resource.kind
+            )));
         }
         Ok(())
     }
@@ -205,12 +220,16 @@ impl<'a> Desk<'a> {
             let name = paths::text(object, "/metadata/name");
             labels::Names::of(&self.resource.table).check(name, "metadata.name", &mut errors);
         }
-        labels::check(labels::Labels::labels(object.pointer("/metadata/labels")), "metadata.labels", &mut errors);
+        labels::check(&labels::Labels::of(object.pointer("/metadata/labels")), "metadata.labels", &mut errors);
         for (at, owner) in paths::list(object, "/metadata/ownerReferences").enumerate() {
             for key in ["apiVersion", "kind", "name", "uid"] {
                 if paths::text(owner, &format!("/{key}")).is_empty() {
                     let detail = if key == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                    errors.push(FieldError::invalid(format!("metadata.ownerReferences[{at}].{key}"), &json!(""), detail));
+                    errors.push(FieldError::invalid(
+                        format!("metadata.ownerReferences[{at}].{key}"),
+                        &json!(""),
+                        detail,
+                    ));
                 }
             }
         }
@@ -305,7 +324,9 @@ fn retain_known(typed: &mut Value, given: &Value) {
                 retain_known(child, given.get(key).unwrap_or(&Value::Null));
             }
         }
-        (Value::Array(typed), Value::Array(given)) => typed.iter_mut().zip(given).for_each(|(child, of)| retain_known(child, of)),
+        (Value::Array(typed), Value::Array(given)) => {
+            typed.iter_mut().zip(given).for_each(|(child, of)| retain_known(child, of))
+        }
         _ => {}
     }
 }

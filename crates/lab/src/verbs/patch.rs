@@ -23,7 +23,8 @@ pub(crate) enum PatchKind {
 }
 
 /// Custom kinds have no strategic merge.
-const ACCEPTED_BY_CUSTOM: [&str; 3] = ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
+const ACCEPTED_BY_CUSTOM: [&str; 3] =
+    ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
 
 impl PatchKind {
     /// Reads a content type.
@@ -51,7 +52,14 @@ impl PatchKind {
 
 impl Desk<'_> {
     /// Patches an object or its status. The answer is the stored object, and whether it was created.
-    pub(crate) fn patch(&mut self, namespace: &str, name: &str, kind: PatchKind, patch: &Value, part: Part) -> Result<(Arc<Value>, bool), Failure> {
+    pub(crate) fn patch(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        kind: PatchKind,
+        patch: &Value,
+        part: Part,
+    ) -> Result<(Arc<Value>, bool), Failure> {
         if kind == PatchKind::Strategic && self.resource.custom().is_some() {
             return Err(Failure::unsupported_media_type(&ACCEPTED_BY_CUSTOM));
         }
@@ -75,7 +83,13 @@ impl Desk<'_> {
         Ok((self.update(&stored, new, part, Record::Changes)?, false))
     }
 
-    fn apply(&mut self, namespace: &str, name: &str, config: &Value, part: Part) -> Result<(Arc<Value>, bool), Failure> {
+    fn apply(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        config: &Value,
+        part: Part,
+    ) -> Result<(Arc<Value>, bool), Failure> {
         self.check_config(name, config)?;
         let mut config = config.clone();
         if part == Part::Main && self.resource.status {
@@ -119,7 +133,9 @@ impl Desk<'_> {
         }
         let given = paths::text(config, "/metadata/name");
         if !given.is_empty() && given != name {
-            return Err(Failure::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({name})"
+            )));
         }
         Ok(())
     }

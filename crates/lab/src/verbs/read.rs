@@ -62,7 +62,14 @@ impl Desk<'_> {
             self.store.list(&self.resource.table, namespace).cloned().collect()
         } else {
             self.store.list_at(&self.resource.table, namespace, version).map_err(|lost| {
-                if options.after.is_some() { Failure::expired(LOST) } else { Failure::expired(format!("The resourceVersion for the provided list is too old. ({} < {})", version, lost.oldest)) }
+                if options.after.is_some() {
+                    Failure::expired(LOST)
+                } else {
+                    Failure::expired(format!(
+                        "The resourceVersion for the provided list is too old. ({} < {})",
+                        version, lost.oldest
+                    ))
+                }
             })?
         };
         let mut rest = objects.into_iter().filter(|object| after.as_ref().is_none_or(|after| key_of(object) > *after));

@@ -27,7 +27,9 @@ impl Desk<'_> {
                 paths::set(&mut metadata, &[key], json!(text(key)));
             }
         }
-        Ok(json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}))
+        Ok(
+            json!({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": spec, "status": status}),
+        )
     }
 
     /// Sets the number of replicas through a `Scale`.

@@ -19,15 +19,24 @@ pub(crate) enum Record {
 }
 
 /// What an update cannot change.
-const KEPT: [&str; 6] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"];
+const KEPT: [&str; 6] =
+    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"];
 
 impl Desk<'_> {
     /// Replaces an object, or its status. The answer is the stored object, and whether it was created.
-    pub(crate) fn replace(&mut self, namespace: &str, name: &str, object: Value, part: Part) -> Result<(Arc<Value>, bool), Failure> {
+    pub(crate) fn replace(
+        &mut self,
+        namespace: &str,
+        name: &str,
+        object: Value,
+        part: Part,
+    ) -> Result<(Arc<Value>, bool), Failure> {
         self.check_kind(&object)?;
         let given = paths::text(&object, "/metadata/name");
         if given != name {
-            return Err(Failure::bad_request(format!("the name of the object ({given}) does not match the name on the URL ({name})")));
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({name})"
+            )));
         }
         if part == Part::Main && self.creates_on_update() && self.present(namespace, name).is_err() {
             return self.create(namespace, object).map(|object| (object, true));
@@ -40,14 +49,23 @@ impl Desk<'_> {
         }
         let version = paths::text(&object, "/metadata/resourceVersion");
         if version.is_empty() && !self.resource.allows_unconditional_update() {
-            let error = FieldError { value: "0".to_owned(), ..FieldError::invalid("metadata.resourceVersion", &Value::Null, "must be specified for an update") };
+            let error = FieldError {
+                value: "0".to_owned(),
+                ..FieldError::invalid("metadata.resourceVersion", &Value::Null, "must be specified for an update")
+            };
             return Err(Failure::invalid(&self.resource.plural, &self.resource.group, name, &[error]));
         }
         Ok((self.update(&old, object, part, Record::Changes)?, false))
     }
 
     /// Writes the new state of a present object. `new` is in the version that was asked for.
-    pub(crate) fn update(&mut self, stored: &Arc<Value>, mut new: Value, part: Part, record: Record) -> Result<Arc<Value>, Failure> {
+    pub(crate) fn update(
+        &mut self,
+        stored: &Arc<Value>,
+        mut new: Value,
+        part: Part,
+        record: Record,
+    ) -> Result<Arc<Value>, Failure> {
         let resource = Arc::clone(&self.resource);
         let old = resource.present(stored);
         let name = paths::text(&old, "/metadata/name");
@@ -98,7 +116,9 @@ impl Desk<'_> {
         let given = paths::text(new, "/metadata/resourceVersion");
         let given_uid = uid(new);
         if !given_uid.is_empty() && given_uid != uid(old) {
-            return Err(self.resource.invalid(name, &[FieldError::invalid("metadata.uid", &json!(given_uid), "field is immutable")]));
+            return Err(self
+                .resource
+                .invalid(name, &[FieldError::invalid("metadata.uid", &json!(given_uid), "field is immutable")]));
         }
         if !given.is_empty() && given != paths::text(old, "/metadata/resourceVersion") {
             return Err(Failure::modified(&self.resource.plural, &self.resource.group, name));
@@ -111,11 +131,15 @@ impl Desk<'_> {
             return Ok(());
         }
         let known: Vec<_> = paths::list(old, "/metadata/finalizers").collect();
-        let added: Vec<String> = paths::list(new, "/metadata/finalizers").filter(|one| !known.contains(one)).map(Value::to_string).collect();
+        let added: Vec<String> =
+            paths::list(new, "/metadata/finalizers").filter(|one| !known.contains(one)).map(Value::to_string).collect();
         if added.is_empty() {
             return Ok(());
         }
-        let why = format!("no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}", added.join(", "));
+        let why = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
         Err(self.resource.invalid(name, &[FieldError::forbidden("metadata.finalizers", why)]))
     }
 
@@ -123,20 +147,36 @@ impl Desk<'_> {
     fn counts(&self, old: &Value, new: &Value) -> bool {
         let status_apart = self.resource.status || self.resource.builtin().is_some();
         let counted = |key: &str| key != "metadata" && (key != "status" || !status_apart);
-        let keys = |object: &Value| object.as_object().map(|map| map.keys().filter(|key| counted(key)).cloned().collect::<Vec<_>>()).unwrap_or_default();
+        let keys = |object: &Value| {
+            object
+                .as_object()
+                .map(|map| map.keys().filter(|key| counted(key)).cloned().collect::<Vec<_>>())
+                .unwrap_or_default()
+        };
         keys(old).iter().chain(&keys(new)).any(|key| old.get(key) != new.get(key))
     }
 }
 
 /// Whether nothing differs but the times of `managedFields`.
 fn is_same(old: &Value, new: &Value) -> bool {
-    let timeless = |object: &Value| {
-        let mut object = object.clone();
-        let managed = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
-        managed.into_iter().flatten().for_each(|entry| paths::set(entry, &["time"], Value::Null));
+    let without = |object: &Value, key: &str| -> Value {
         object
+            .as_object()
+            .into_iter()
+            .flatten()
+            .filter(|(of, _)| *of != key)
+            .map(|(of, value)| (of.clone(), value.clone()))
+            .collect()
     };
-    old == new || (old.get("spec") == new.get("spec") && timeless(old) == timeless(new))
+    let part = |object: &Value, pointer: &str| object.pointer(pointer).cloned().unwrap_or_default();
+    let timeless = |object: &Value| {
+        let managed = part(object, "/metadata/managedFields");
+        let entries = managed.as_array().into_iter().flatten().map(|entry| without(entry, "time"));
+        (entries.collect::<Vec<_>>(), without(&part(object, "/metadata"), "managedFields"))
+    };
+    let keys = |object: &Value| object.as_object().map_or(0, serde_json::Map::len);
+    let same = |(key, value): (&String, &Value)| key == "metadata" || old.get(key) == Some(value);
+    keys(old) == keys(new) && new.as_object().into_iter().flatten().all(same) && timeless(old) == timeless(new)
 }
 
 /// Whether a client asks to forget who set what: a list without managers.
