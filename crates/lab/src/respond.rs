@@ -327,6 +327,6 @@ impl Exchange<'_> {
                 objects::paths::set(&mut body, &[key], if text == "true" { json!(true) } else { json!(text) });
             }
         }
-        Ok(DeleteOptions::read(&body))
+        DeleteOptions::read(&body)
     }
 }

@@ -122,7 +122,9 @@ async fn a_paused_deployment_keeps_its_pods() {
     )
     .unwrap();
     pass(1.0).await;
-    assert_eq!(status(&lab, "deploy")["updatedReplicas"], 2, "the new template is not looked at");
+    let paused = status(&lab, "deploy");
+    assert_eq!((&paused["replicas"], paused.get("updatedReplicas")), (&json!(2), None), "none is of the new template");
+    assert_eq!(condition(&paused, "Progressing"), ("Unknown".to_owned(), "DeploymentPaused".to_owned()));
     lab.merge("deploy", "default", "x", &json!({"spec": {"paused": null}})).unwrap();
     pass(1.0).await;
     assert_eq!(

@@ -1,43 +1,47 @@
-//! Deployments: rolling updates with surge and unavailability, and the status that tells of them.
-//!
-//! Source of reasons and messages: statuses written by kube-controller-manager 1.36.
+//! Deployments: rolling updates with surge and unavailability. The status that tells of them is in `deployment_status`.
 
-use super::fleet::{Fleet, Scene, set_condition, template_hash};
+use super::deployment_status::Look;
+use super::fleet::{Fleet, Scene, template_hash};
 use crate::store::Store;
-use jiff::{SignedDuration, Timestamp};
 use objects::paths;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::time::Instant;
 
 const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// What the spec asks for.
-struct Plan {
-    desired: i64,
-    surge: i64,
-    unavailable: i64,
-    recreate: bool,
-    paused: bool,
-    minimum: Duration,
+pub(super) struct Plan {
+    /// How many pods.
+    pub desired: i64,
+    /// How many more than that at most.
+    pub surge: i64,
+    /// How many of them need not serve.
+    pub unavailable: i64,
+    /// Whether old pods go before new ones come.
+    pub recreate: bool,
+    /// Whether a new template is left alone.
+    pub paused: bool,
+    /// How long a pod must be ready before it counts as available.
+    pub minimum: Duration,
 }
 
 /// Looks at a Deployment: moves its pods on and writes its status. The answer is when to look again.
 pub(super) fn sync(store: &mut Store, object: &Value, fleet: &mut Fleet, scene: &Scene<'_>) -> Option<Instant> {
     let plan = plan(object);
     let hash = template_hash(object);
-    let fresh = fleet.hash != hash && !(plan.paused && fleet.revision > 0);
+    let fresh = fleet.hash != hash && !plan.paused;
     if fresh {
         fleet.revision = fleet.revision.max(known_revision(object)) + 1;
-        fleet.hash = hash;
+        fleet.hash.clone_from(&hash);
     }
     fleet.show_ready(store, object, scene);
-    while step(store, object, fleet, &plan, scene) {}
-    let status = status(object, fleet, &plan, fresh, scene);
+    while !fleet.hash.is_empty() && step(store, object, fleet, &plan, scene) {}
+    let look = Look { object, fleet, plan: &plan, hash: &hash, fresh, scene };
+    let status = look.status();
+    let again = fleet.next_ready(scene.now, plan.minimum).into_iter().chain(look.deadline(&status)).min();
     write(store, object, fleet, &status, scene);
-    let ready = fleet.next_ready(scene.now, plan.minimum);
-    let deadline = deadline(object, &status, scene);
-    ready.into_iter().chain(deadline).min()
+    again
 }
 
 fn known_revision(object: &Value) -> u64 {
@@ -114,122 +118,11 @@ fn retire(store: &mut Store, object: &Value, fleet: &mut Fleet, plan: &Plan, sce
     removed > 0
 }
 
-fn status(object: &Value, fleet: &Fleet, plan: &Plan, fresh: bool, scene: &Scene<'_>) -> Value {
-    let total = fleet.count(|_| true);
-    let updated = fleet.count(|pod| pod.hash == fleet.hash);
-    let ready = fleet.count(|pod| pod.is_ready(scene.now, Duration::ZERO));
-    let available = fleet.count(|pod| pod.is_ready(scene.now, plan.minimum));
-    let mut status = Map::new();
-    if let Some(generation) = object.pointer("/metadata/generation") {
-        status.insert("observedGeneration".to_owned(), generation.clone());
-    }
-    let numbers = [
-        ("replicas", total),
-        ("updatedReplicas", updated),
-        ("readyReplicas", ready),
-        ("availableReplicas", available),
-        ("unavailableReplicas", (total.max(plan.desired) - available).max(0)),
-    ];
-    for (key, number) in numbers.into_iter().filter(|(_, number)| *number > 0) {
-        status.insert(key.to_owned(), json!(number));
-    }
-    // Pods end at once here.
-    status.insert("terminatingReplicas".to_owned(), json!(0));
-    let mut conditions: Vec<Value> = paths::list(object, "/status/conditions").cloned().collect();
-    let enough = available >= plan.desired - plan.unavailable;
-    available_condition(&mut conditions, enough, scene);
-    let mut status = Value::Object(status);
-    progress_condition(&mut conditions, object, &status, fleet, plan, fresh, scene);
-    paths::set(&mut status, &["conditions"], json!(conditions));
-    status
-}
-
-fn condition(kind: &str, status: bool, reason: &str, message: &str, scene: &Scene<'_>) -> Value {
-    let now = scene.stamp();
-    let status = if status { "True" } else { "False" };
-    json!({"type": kind, "status": status, "lastUpdateTime": now, "lastTransitionTime": now, "reason": reason, "message": message})
-}
-
-fn available_condition(conditions: &mut Vec<Value>, enough: bool, scene: &Scene<'_>) {
-    let (reason, message) = if enough {
-        ("MinimumReplicasAvailable", "Deployment has minimum availability.")
-    } else {
-        ("MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
-    };
-    let known =
-        conditions.iter().any(|one| paths::text(one, "/type") == "Available" && paths::text(one, "/reason") == reason);
-    if !known {
-        set_condition(conditions, condition("Available", enough, reason, message, scene));
-    }
-}
-
-fn progress_condition(
-    conditions: &mut Vec<Value>,
-    object: &Value,
-    status: &Value,
-    fleet: &Fleet,
-    plan: &Plan,
-    fresh: bool,
-    scene: &Scene<'_>,
-) {
-    let set = format!("{}-{}", paths::text(object, "/metadata/name"), fleet.hash);
-    if fresh {
-        let message = format!("Created new replica set \"{set}\"");
-        set_condition(conditions, condition("Progressing", true, "NewReplicaSetCreated", &message, scene));
-    }
-    let number = |of: &Value, key: &str| paths::integer(of, &format!("/{key}")).unwrap_or_default();
-    let present = conditions.iter().find(|one| paths::text(one, "/type") == "Progressing").cloned().unwrap_or_default();
-    let reason = paths::text(&present, "/reason");
-    let (total, updated) = (number(status, "replicas"), number(status, "updatedReplicas"));
-    if reason == "NewReplicaSetAvailable" && total == updated {
-        // Completed before; scaling is no new rollout.
-        return;
-    }
-    let mut before = object.get("status").cloned().unwrap_or_default();
-    if fresh {
-        // None of the pods before is of the new template.
-        paths::set(&mut before, &["updatedReplicas"], Value::Null);
-    }
-    let old_pods = |of: &Value| number(of, "replicas") - number(of, "updatedReplicas");
-    let grew = |key: &str| number(status, key) > number(&before, key);
-    let moved = grew("updatedReplicas")
-        || grew("readyReplicas")
-        || grew("availableReplicas")
-        || old_pods(status) < old_pods(&before);
-    if updated == plan.desired && total == plan.desired && number(status, "availableReplicas") == plan.desired {
-        let message = format!("ReplicaSet \"{set}\" has successfully progressed.");
-        set_condition(conditions, condition("Progressing", true, "NewReplicaSetAvailable", &message, scene));
-    } else if moved {
-        let message = format!("ReplicaSet \"{set}\" is progressing.");
-        set_condition(conditions, condition("Progressing", true, "ReplicaSetUpdated", &message, scene));
-    } else if reason != "ProgressDeadlineExceeded"
-        && !plan.paused
-        && deadline_of(object, &present).is_some_and(|deadline| deadline <= scene.stamp)
-    {
-        let message = format!("ReplicaSet \"{set}\" has timed out progressing.");
-        set_condition(conditions, condition("Progressing", false, "ProgressDeadlineExceeded", &message, scene));
-    }
-}
-
-/// When the progress that a condition tells of is too old.
-fn deadline_of(object: &Value, progressing: &Value) -> Option<Timestamp> {
-    let since: Timestamp = paths::text(progressing, "/lastUpdateTime").parse().ok()?;
-    since.checked_add(SignedDuration::from_secs(paths::integer(object, "/spec/progressDeadlineSeconds")?)).ok()
-}
-
-/// When to look whether the deadline has passed.
-fn deadline(object: &Value, status: &Value, scene: &Scene<'_>) -> Option<Instant> {
-    let progressing = paths::list(status, "/conditions").find(|one| paths::text(one, "/type") == "Progressing")?;
-    if matches!(paths::text(progressing, "/reason"), "NewReplicaSetAvailable" | "ProgressDeadlineExceeded") {
-        return None;
-    }
-    let left = deadline_of(object, progressing)?.duration_since(scene.stamp);
-    Some(scene.now + Duration::try_from(left).unwrap_or_default().max(Duration::from_millis(1)))
-}
-
 fn write(store: &mut Store, object: &Value, fleet: &Fleet, status: &Value, scene: &Scene<'_>) {
     let mut new = object.clone();
     paths::set(&mut new, &["status"], status.clone());
-    paths::set(&mut new, &["metadata", "annotations", REVISION], json!(fleet.revision.to_string()));
+    if fleet.revision > 0 {
+        paths::set(&mut new, &["metadata", "annotations", REVISION], json!(fleet.revision.to_string()));
+    }
     super::write(store, super::DEPLOYMENTS, object, new, scene);
 }

@@ -177,16 +177,14 @@ fn feed(value: &Value, hash: &mut u64) {
     }
 }
 
-/// A condition, changed only as far as it differs: `lastTransitionTime` follows the status.
-pub(super) fn set_condition(conditions: &mut Vec<Value>, new: Value) {
+/// Sets a condition, at the end of the list; `lastTransitionTime` follows its status.
+pub(super) fn set_condition(conditions: &mut Vec<Value>, mut new: Value) {
     let kind = paths::text(&new, "/type").to_owned();
-    let Some(old) = conditions.iter_mut().find(|one| paths::text(one, "/type") == kind) else {
-        conditions.push(new);
-        return;
-    };
-    let mut new = new;
-    if old.get("status") == new.get("status") {
-        paths::set(&mut new, &["lastTransitionTime"], old.get("lastTransitionTime").cloned().unwrap_or_default());
+    if let Some(at) = conditions.iter().position(|one| paths::text(one, "/type") == kind) {
+        let old = conditions.remove(at);
+        if old.get("status") == new.get("status") {
+            paths::set(&mut new, &["lastTransitionTime"], old.get("lastTransitionTime").cloned().unwrap_or_default());
+        }
     }
-    *old = new;
+    conditions.push(new);
 }

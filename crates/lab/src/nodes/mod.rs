@@ -5,6 +5,7 @@
 
 mod daemon_set;
 mod deployment;
+mod deployment_status;
 mod fleet;
 mod pods;
 

@@ -3,7 +3,7 @@
 use super::{Desk, ListOptions, metadata};
 use crate::clock::stamp;
 use crate::defaults;
-use crate::failure::Failure;
+use crate::failure::{Failure, FieldError};
 use crate::store::uid;
 use objects::paths;
 use serde_json::{Value, json};
@@ -39,15 +39,24 @@ pub(crate) struct DeleteOptions {
 
 impl DeleteOptions {
     /// Reads a `DeleteOptions` object.
-    pub(crate) fn read(body: &Value) -> Self {
+    pub(crate) fn read(body: &Value) -> Result<Self, Failure> {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let propagation = match paths::text(body, "/propagationPolicy") {
+        let policy = paths::text(body, "/propagationPolicy");
+        match policy {
+            "" | "Background" | "Foreground" | "Orphan" => {}
+            other => {
+                let known = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
+                let error = FieldError::unsupported("propagationPolicy", &json!(other), &known);
+                return Err(Failure::invalid("DeleteOptions", "meta.k8s.io", "", &[error]));
+            }
+        }
+        let propagation = match policy {
             "Foreground" => Propagation::Foreground,
             "Orphan" => Propagation::Orphan,
             _ if body.get("orphanDependents") == Some(&json!(true)) => Propagation::Orphan,
             _ => Propagation::Background,
         };
-        Self { propagation, uid: text("/preconditions/uid"), version: text("/preconditions/resourceVersion") }
+        Ok(Self { propagation, uid: text("/preconditions/uid"), version: text("/preconditions/resourceVersion") })
     }
 }
 
@@ -96,12 +105,13 @@ impl Desk<'_> {
         if self.resource.table == "customresourcedefinitions.apiextensions.k8s.io" {
             return;
         }
+        if self.resource.table == "namespaces" {
+            paths::set(object, &["status", "phase"], json!("Terminating"));
+            return;
+        }
         fields.insert("deletionGracePeriodSeconds".to_owned(), json!(0));
         if let Some(generation) = generation {
             fields.insert("generation".to_owned(), json!(generation + 1));
-        }
-        if self.resource.table == "namespaces" {
-            paths::set(object, &["status", "phase"], json!("Terminating"));
         }
     }
 

@@ -325,7 +325,7 @@ fn retain_known(typed: &mut Value, given: &Value) {
             }
         }
         (Value::Array(typed), Value::Array(given)) => {
-            typed.iter_mut().zip(given).for_each(|(child, of)| retain_known(child, of))
+            typed.iter_mut().zip(given).for_each(|(child, of)| retain_known(child, of));
         }
         _ => {}
     }
