@@ -54,7 +54,10 @@ pub(crate) fn follow(
 fn keep_or_make(stored: Option<&str>, name: &str, seed: &str) -> String {
     match stored {
         Some(cookie)
-            if cookie.split_once('=').is_some_and(|(stored_name, value)| stored_name == name && !value.is_empty()) =>
+            if cookie
+                .strip_prefix(name)
+                .and_then(|rest| rest.strip_prefix('='))
+                .is_some_and(|value| !value.is_empty() && !value.contains('=')) =>
         {
             cookie.to_owned()
         }
@@ -113,6 +116,40 @@ mod tests {
         assert_eq!(status.previous_session_affinity_cookie.as_deref(), Some(canary.as_str()));
         let next = follow(&rollout, &abilities, &mut status, Weight::clipped(10)).unwrap();
         assert_ne!(next.canary, Some(canary));
+    }
+
+    #[test]
+    fn a_name_with_an_equals_sign_keeps_its_value() {
+        let mut rollout = sticky("p");
+        if let Some(affinity) = rollout.analysis.session_affinity.as_mut() {
+            affinity.cookie_name = "a=b".to_owned();
+        }
+        let mut status = CanaryStatus::default();
+        let first = follow(&rollout, &Abilities::default(), &mut status, Weight::clipped(10)).unwrap().canary;
+        status.last_applied_spec = Some("another".to_owned());
+        assert_eq!(follow(&rollout, &Abilities::default(), &mut status, Weight::clipped(20)).unwrap().canary, first);
+    }
+
+    #[test]
+    fn routes_that_are_made_again_carry_the_cookies_that_clients_hold() {
+        use crate::plan::Action;
+        let (rollout, mut seen) = (sticky("p"), crate::testing::seen());
+        seen.status.phase = api::Phase::Progressing;
+        seen.status.canary_weight = 10;
+        seen.status.last_applied_spec = Some("v1".to_owned());
+        seen.status.session_affinity_cookie = Some("c=abcdefghij".to_owned());
+        seen.routes = Err(crate::Trouble::passing("virtualservices \"cart\" not found"));
+        if let Ok(target) = seen.target.as_mut() {
+            target.scaled_down = false;
+        }
+        let decision = crate::decide(&rollout, &seen);
+        let routes = decision
+            .upkeep
+            .iter()
+            .find_map(|action| if let Action::Route(routes) = action { Some(routes) } else { None });
+        let routes = routes.unwrap();
+        assert_eq!(routes.canary, Weight::clipped(10));
+        assert_eq!(routes.affinity.as_ref().unwrap().canary.as_deref(), Some("c=abcdefghij"));
     }
 
     #[test]

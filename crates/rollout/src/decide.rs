@@ -8,7 +8,7 @@ use crate::plan::{Action, Decision, EventKind, Reason};
 use crate::question::{Answer, Question};
 use crate::routes::{Routes, Weight};
 use crate::script::{End, Flow, Script};
-use crate::{finish, idle, round, status, strategy, terminate};
+use crate::{cookies, finish, idle, round, status, strategy, terminate};
 use api::{Phase, Rollout, Severity, Strategy};
 
 /// Decides what to do about one Canary. Pure: the same rollout and observation give the same decision.
@@ -193,7 +193,13 @@ fn upheld(rollout: &Rollout, seen: &Observation) -> Routes {
     match &seen.routes {
         // Also at rest no repair takes traffic from the only side with pods: a promotion failed, and a fix is being deployed.
         Ok(live) if !resting || finish::would_go_dark(seen) => Routes { affinity: None, ..live.clone() },
-        _ => implied(rollout, seen),
+        Ok(_) => implied(rollout, seen),
+        Err(_) => {
+            // Made again, they need the cookies of the clients that were promised a side.
+            let routes = implied(rollout, seen);
+            let affinity = cookies::follow(rollout, &seen.abilities, &mut seen.status.clone(), routes.canary);
+            Routes { affinity, ..routes }
+        }
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) fn sync(rollout: &Rollout, seen: &Observation, status: &mut CanarySta
     status.failed_checks = 0;
     status.iterations = 0;
     status.last_transition_time = Some(seen.now);
+    if phase == Phase::Progressing {
+        status.last_checks = None;
+    }
     current(seen, status);
     if phase == Phase::Initialized {
         status.last_promoted_spec.clone_from(&status.last_applied_spec);
