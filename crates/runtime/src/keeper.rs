@@ -6,12 +6,13 @@ use crate::cluster::ApiError;
 use crate::notify::Courier;
 use crate::outbound::Outbound;
 use crate::queue::Key;
+use crate::repairs::Repairs;
 use crate::telemetry::Telemetry;
 use crate::view::{Look, View, look};
 use crate::watch::Clusters;
 use crate::world::{Entry, Missing, World, by_metadata};
 use api::{Canary, Settings};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use objects::{ConfigDigest, ObjectRef};
 use rollout::{Alert, Answers, Decision, Event, Memory, Next, Plan, decide, decide_failed};
 use serde_json::Value;
@@ -24,8 +25,10 @@ use tracing::{debug, error, info, warn};
 
 /// Canaries that are looked at side by side.
 const CONCURRENCY: usize = 64;
-/// Looks in a row at one Canary before others have their turn.
+/// Looks in a row at one Canary before it has to pause: more than any rollout needs, so something goes in circles.
 const LOOKS: usize = 40;
+/// That pause.
+const BREATHER: Duration = Duration::from_secs(5);
 /// Conflicts in a row that are only a reason to look again.
 const CONFLICTS: u32 = 6;
 /// Longest pause after failures.
@@ -47,6 +50,8 @@ pub(crate) struct Keeper {
 enum Turn {
     /// Look again at once.
     Again,
+    /// Something was asked: look again at once, with the answer. There are as many questions as the spec has hooks and metrics.
+    Asked,
     /// Done until a change, or until that moment.
     Until(Option<Timestamp>),
     /// Done until a change, or for that long after a failure.
@@ -103,10 +108,13 @@ impl Keeper {
         let started = Instant::now();
         let mut answers = Answers::default();
         let mut turn = Turn::Pause(Duration::from_secs(1));
-        for _ in 0..LOOKS {
+        let mut looks = 0;
+        while looks < LOOKS {
             turn = self.take_turn(key, &mut answers).await;
-            if !matches!(turn, Turn::Again) {
-                break;
+            match turn {
+                Turn::Asked => {}
+                Turn::Again => looks += 1,
+                Turn::Until(_) | Turn::Pause(_) => break,
             }
         }
         self.telemetry.looked(started.elapsed());
@@ -115,12 +123,11 @@ impl Keeper {
         entry.running = false;
         let dirty = std::mem::take(&mut entry.dirty);
         let at = match turn {
-            // Somebody else's turn first; the next look is due at once.
-            Turn::Again => Some(Instant::now() + Duration::from_millis(100)),
+            Turn::Again | Turn::Asked => Some(Instant::now() + BREATHER),
             Turn::Pause(pause) => Some(Instant::now() + pause),
             Turn::Until(moment) => moment.map(|moment| self.clock.instant(moment)),
         };
-        if dirty {
+        if dirty && !matches!(turn, Turn::Again) {
             state.wake(key, Instant::now());
         } else if let Some(at) = at {
             state.wake(key, at);
@@ -200,8 +207,10 @@ impl Keeper {
     }
 
     async fn carry_out(&self, view: &mut View, decision: Decision, answers: &mut Answers) -> Turn {
+        // Somebody who undoes every repair at once must not make us write for ever, nor hold a rollout up.
+        let tired = self.repairs(&view.key, |repairs| repairs.due(Instant::now()));
         let mut wrote = false;
-        for action in &decision.upkeep {
+        for action in decision.upkeep.iter().filter(|_| tired.is_none()) {
             match self.act(view, action).await {
                 Ok(Done::Wrote) => wrote = true,
                 Ok(Done::Nothing) => {}
@@ -209,9 +218,26 @@ impl Keeper {
             }
         }
         if wrote {
+            self.repairs(&view.key, |repairs| repairs.count(Instant::now()));
             return Turn::Again;
         }
-        match decision.next {
+        let turn = self.go_on(view, decision.next, answers).await;
+        match (tired, turn) {
+            (Some(due), Turn::Until(wake)) => {
+                let due = self.clock.now().checked_add(SignedDuration::try_from(due).unwrap_or_default()).ok();
+                Turn::Until(wake.into_iter().chain(due).min())
+            }
+            (_, turn) => turn,
+        }
+    }
+
+    /// What is remembered of the repairs of a Canary's objects.
+    fn repairs<T: Default>(&self, key: &Key, look: impl FnOnce(&mut Repairs) -> T) -> T {
+        self.world.state().canaries.get_mut(key).map(|entry| look(&mut entry.repairs)).unwrap_or_default()
+    }
+
+    async fn go_on(&self, view: &mut View, next: Next, answers: &mut Answers) -> Turn {
+        match next {
             Next::Ask { announce, questions } => {
                 for event in announce {
                     self.tell(view, &event);
@@ -221,7 +247,7 @@ impl Keeper {
                     let answer = self.answer(view, &question).await;
                     answers.add(question, answer);
                 }
-                Turn::Again
+                Turn::Asked
             }
             Next::Act(plan) => {
                 *answers = Answers::default();
@@ -336,6 +362,7 @@ impl Keeper {
                 running: false,
                 dirty: false,
                 failures: 0,
+                repairs: Repairs::default(),
             };
             state.canaries.insert(key.clone(), entry);
             self.telemetry.canaries(&key.namespace, state.canaries.keys().filter(|other| other.namespace == key.namespace).count());

@@ -19,6 +19,7 @@ mod operator;
 mod questions;
 mod view;
 mod queue;
+mod repairs;
 mod store;
 mod watch;
 mod world;

@@ -3,6 +3,7 @@
 //! Watches put facts in, workers take snapshots out. One mutex guards all of it; it is never held across an `await`.
 
 use crate::queue::{Key, Queue};
+use crate::repairs::Repairs;
 use crate::store::{Health, Known, Store};
 use api::Canary;
 use objects::kind::{ALERT_PROVIDER, CONFIG_MAP, METRIC_TEMPLATE, SECRET};
@@ -31,6 +32,8 @@ pub(crate) struct Entry {
     pub(crate) dirty: bool,
     /// Failures in a row, for the time until the next try.
     pub(crate) failures: u32,
+    /// How often its objects were repaired lately.
+    pub(crate) repairs: Repairs,
 }
 
 /// A config's digest, for one version of it.

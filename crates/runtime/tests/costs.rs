@@ -55,3 +55,13 @@ async fn a_rollout_of_five_steps_costs_at_most_40_writes_and_10_reads() {
     let log = world.lab.requests();
     assert_eq!(log.entries().filter(|entry| entry.call.user_agent == "flagger" && entry.call.verb == Verb::List).count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_analysis_of_fifty_metrics_comes_to_an_end() {
+    let metrics: Vec<_> = (0..50).map(|at| json!({"name": format!("m{at}"), "interval": "1m", "query": format!("m{at}"), "thresholdRange": {"min": 1}})).collect();
+    let world = World::initialized("istio", analysis(json!({"stepWeight": 50, "maxWeight": 50, "metrics": metrics}))).await;
+    world.deploy("demo:2");
+    world.wait_for("Succeeded").await;
+    let asked = world.net.queries().into_iter().filter(|query| query.starts_with('m')).count();
+    assert_eq!(asked, 50, "each once in the one round of checks");
+}

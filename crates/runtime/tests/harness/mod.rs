@@ -1,12 +1,12 @@
 //! The whole controller on a lab: a Kubernetes API in this process, simulated nodes and time, a table instead of the network.
-#![allow(dead_code, reason = "every test file uses another part of it")]
+#![allow(dead_code, unused_imports, reason = "every test file uses another part of it")]
 #![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, clippy::missing_panics_doc, clippy::needless_pass_by_value, reason = "tests")]
 
 pub mod fixtures;
 pub mod net;
 
 pub use fixtures::*;
-pub use net::{Net, Reply, Told};
+pub use net::{Net, Reply};
 
 use api::Settings;
 use jiff::Timestamp;
@@ -29,12 +29,14 @@ pub struct Setup {
     pub settings: Settings,
     pub crds: Vec<Value>,
     pub receivers: Receivers,
+    /// The one namespace that is looked after; empty: all.
+    pub namespace: String,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let receivers = Receivers { event_webhook: Some(net::EVENTS.to_owned()), notifier: None };
-        Self { settings: Settings::default(), crds: istio_crds().into_iter().chain(gateway_crds()).collect(), receivers }
+        Self { settings: Settings::default(), crds: istio_crds().into_iter().chain(gateway_crds()).collect(), receivers, namespace: String::new() }
     }
 }
 
@@ -65,7 +67,7 @@ impl World {
         let (net, telemetry) = (Arc::new(Net::default()), Arc::new(Telemetry::new().unwrap()));
         let config = Config {
             clusters: Clusters::single(Cluster::new(kube::Client::new(lab.service_as("flagger"), "default"))),
-            namespace: String::new(),
+            namespace: setup.namespace,
             settings: Arc::new(setup.settings),
             clock: Clock::simulated(base),
             outbound: Arc::<Net>::clone(&net),
@@ -103,6 +105,12 @@ impl World {
         self.stop.send_replace(true);
         tokio::time::sleep(Duration::from_secs(4)).await;
         self.stop = run(self.config.clone()).await;
+    }
+
+    /// Stops the operator as SIGTERM does; [`World::reborn`] starts another one.
+    pub async fn stop(&self) {
+        self.stop.send_replace(true);
+        self.seconds(4).await;
     }
 
     /// Starts another operator, which knows nothing, under another name, as after a crash. Nothing stops the old one: the lab must refuse it
