@@ -52,6 +52,8 @@ pub(crate) fn body(content_type: &str, bytes: &[u8]) -> Result<serde_json::Value
                 "the object provided is unrecognized: couldn't get version/kind; json parse error: {why}"
             ))
         }),
+        "application/vnd.kubernetes.protobuf" => crate::protobuf::read(bytes)
+            .ok_or_else(|| Failure::unsupported_media_type(&["application/json", "application/yaml"])),
         _ => Err(Failure::unsupported_media_type(&[
             "application/json",
             "application/yaml",
