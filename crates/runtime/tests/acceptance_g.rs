@@ -1,5 +1,7 @@
 //! Acceptance scenarios, section G: gates, hooks, events and alerts. Each test is named by its number.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;
@@ -9,7 +11,9 @@ use serde_json::{Value, json};
 async fn with_alerts(mut spec: Value) -> World {
     let world = World::new().await;
     let severities = ["error", "warn", "info"];
-    severities.iter().for_each(|name| world.alert_provider(name));
+    for name in severities {
+        world.alert_provider(name);
+    }
     spec["alerts"] = severities.iter().map(|name| json!({"name": name, "severity": name, "providerRef": {"name": name}})).collect();
     world.ready(canary("cart", "istio", spec)).await
 }

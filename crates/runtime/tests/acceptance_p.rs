@@ -1,5 +1,7 @@
 //! Acceptance scenarios, section P: what the providers that are built write. Each test is named by its number.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;

@@ -1,5 +1,7 @@
 //! Acceptance scenarios, section S: strategies and scaling. Each test is named by its number.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;

@@ -1,5 +1,7 @@
 //! Random days: whatever users and clusters do, traffic never goes to a side that cannot serve it, and in calm weather the last revision is rolled out.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;

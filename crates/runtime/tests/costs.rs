@@ -1,5 +1,7 @@
 //! What a Canary costs the API server, in requests. An idle one costs nothing but its share of the watches.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;

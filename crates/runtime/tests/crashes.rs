@@ -1,5 +1,7 @@
 //! Crashes, conflicts and outages: whatever the moment, the rollout ends as it would have ended, and traffic never goes to a side that cannot serve it.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;
@@ -202,7 +204,7 @@ impl lab::Hook for Busy {
         if call.user_agent == "flagger" && call.verb.writes() && call.resource == "canaries.flagger.app" {
             let count = self.1.fetch_add(1, Ordering::SeqCst);
             // Every other write meets a conflict.
-            if count % 2 == 0 {
+            if count.is_multiple_of(2) {
                 let patch = json!({"metadata": {"annotations": {"somebody": count.to_string()}}});
                 self.0.merge("canary", "shop", "cart", &patch).unwrap();
             }
@@ -223,4 +225,35 @@ async fn conflicts_on_the_canary_neither_repeat_nor_lose_a_step() {
     assert_eq!(steps, expected);
     assert_eq!(world.net.sent_to("hooks/after").len(), 1);
     assert_eq!((world.told("New revision detected"), world.told("Promotion completed!"), world.told("failed after retries")), (1, 1, 0), "{}", world.report());
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_12_a_crash_at_any_write_of_a_deletion_with_revert() {
+    for last in 1..=9 {
+        let mut object = canary("cart", "istio", steps(20, 40));
+        object["spec"]["revertOnDeletion"] = json!(true);
+        let world = World::new().await;
+        world.apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cart", "namespace": "shop"},
+            "spec": {"selector": {"app": "cart"}, "ports": [{"port": 8080}]}}));
+        let mut world = world.ready(object).await;
+        world.lab.set_hook(Some(Arc::new(Crash { name: world.name(), writes: AtomicUsize::new(0), last, after: last % 2 == 0 })));
+        world.lab.delete("canary", "shop", "cart").unwrap();
+        world.seconds(5).await;
+        world.reborn().await;
+        world.wait_until(&format!("it is gone (crash at {last})"), |world| world.try_get("canary", "cart").is_none()).await;
+        world.seconds(5).await;
+        assert_eq!((world.replicas("cart"), &world.get("service", "cart")["spec"]["selector"]), (1, &json!({"app": "cart"})), "crash at {last}");
+        assert!(world.try_get("deploy", "cart-primary").is_none());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o_12_a_crash_at_any_write_of_blue_green() {
+    for after in [false, true] {
+        let mut last = 1;
+        while crash_at(last, after, &iterations(2), "Succeeded").await {
+            last += 1;
+        }
+        assert!(last > 8, "only {last} writes");
+    }
 }

@@ -1,5 +1,7 @@
 //! Others who write what we write: the controller takes its objects back, but does not spend the API server on it.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;

@@ -1,5 +1,7 @@
 //! Life beside the numbered scenarios: what else happens in clusters.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
 mod harness;
 
 use harness::*;
@@ -151,7 +153,9 @@ async fn forty_canaries_side_by_side() {
         world.wait_for_of(name, "Initialized").await;
     }
     let before = tokio::time::Instant::now();
-    names.iter().for_each(|name| world.deploy_to(name, "demo:2"));
+    for name in &names {
+        world.deploy_to(name, "demo:2");
+    }
     for name in &names {
         world.wait_for_of(name, "Succeeded").await;
     }
