@@ -174,3 +174,21 @@ async fn a_service_name_that_is_edited() {
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
 }
+
+/// As in the reference (Q25): the deadline counts from when the canary became unavailable, whichever revision that was. A fix that comes late has only what
+/// is left of it; the same fix is tried again with the next change.
+#[tokio::test(start_paused = true)]
+async fn a_fix_has_what_the_broken_revision_has_left_of_the_deadline() {
+    let world = World::initialized("istio", steps(10, 20)).await;
+    world.seconds(5).await;
+    world.deploy("demo:missing");
+    world.seconds(50).await;
+    let mut containers = world.get("deploy", "cart")["spec"]["template"]["spec"]["containers"].clone();
+    containers[0]["image"] = json!("demo:2");
+    world.merge("deploy", "cart", json!({"spec": {"template": {"metadata": {"annotations": {"sim/ready-after": "30"}}, "spec": {"containers": containers}}}}));
+    world.wait_for("Failed").await;
+    world.assert_told("N New revision detected! Restarting analysis for cart.shop");
+    world.seconds(5).await;
+    world.merge("deploy", "cart", json!({"spec": {"template": {"metadata": {"annotations": {"again": "1"}}}}}));
+    world.wait_for("Succeeded").await;
+}
