@@ -23,16 +23,38 @@ pub trait Scaler: Debug + Sync {
     fn minimum(&self, rollout: &Rollout, scaler: &AutoscalerReference, live: &Snapshot) -> Option<i64>;
 
     /// Creates the primary's autoscaler where it is missing.
-    fn create_primary(&self, rollout: &Rollout, scaler: &AutoscalerReference, live: &Snapshot, fresh: &Fresh) -> Result<Vec<Write>, ScalerError>;
+    fn create_primary(
+        &self,
+        rollout: &Rollout,
+        scaler: &AutoscalerReference,
+        live: &Snapshot,
+        fresh: &Fresh,
+    ) -> Result<Vec<Write>, ScalerError>;
 
     /// Makes the primary's autoscaler what the target's is.
-    fn update_primary(&self, rollout: &Rollout, scaler: &AutoscalerReference, live: &Snapshot, fresh: &Fresh) -> Result<Vec<Write>, ScalerError>;
+    fn update_primary(
+        &self,
+        rollout: &Rollout,
+        scaler: &AutoscalerReference,
+        live: &Snapshot,
+        fresh: &Fresh,
+    ) -> Result<Vec<Write>, ScalerError>;
 
     /// Lets the target's autoscaler rest.
-    fn pause(&self, rollout: &Rollout, scaler: &AutoscalerReference, live: &Snapshot) -> Result<Vec<Write>, ScalerError>;
+    fn pause(
+        &self,
+        rollout: &Rollout,
+        scaler: &AutoscalerReference,
+        live: &Snapshot,
+    ) -> Result<Vec<Write>, ScalerError>;
 
     /// Lets it work again.
-    fn resume(&self, rollout: &Rollout, scaler: &AutoscalerReference, live: &Snapshot) -> Result<Vec<Write>, ScalerError>;
+    fn resume(
+        &self,
+        rollout: &Rollout,
+        scaler: &AutoscalerReference,
+        live: &Snapshot,
+    ) -> Result<Vec<Write>, ScalerError>;
 }
 
 /// Why an autoscaler cannot be read or rendered: the text of the event, as users know it.

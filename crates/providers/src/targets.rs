@@ -54,7 +54,13 @@ pub trait Target: Debug + Sync {
     fn reads(&self, rollout: &Rollout, live: &Snapshot) -> Vec<ObjectRef>;
 
     /// The target now. `stored`: hashes in the status, so that older formulas are tried only where needed.
-    fn target(&self, rollout: &Rollout, live: &Snapshot, stored: &[&str], now: jiff::Timestamp) -> Result<Seen, TargetError>;
+    fn target(
+        &self,
+        rollout: &Rollout,
+        live: &Snapshot,
+        stored: &[&str],
+        now: jiff::Timestamp,
+    ) -> Result<Seen, TargetError>;
 
     /// The primary now. Problems of reading it are its readiness.
     fn primary(&self, rollout: &Rollout, live: &Snapshot, now: jiff::Timestamp) -> Primary;
@@ -66,10 +72,22 @@ pub trait Target: Debug + Sync {
     fn pods(&self, rollout: &Rollout, live: &Snapshot) -> Result<Option<Pods>, TargetError>;
 
     /// Creates the primary where it is missing (with the copies of its configs first). `minimum`: what the autoscaler wants at least.
-    fn create_primary(&self, rollout: &Rollout, live: &Snapshot, fresh: &Fresh, minimum: Option<i64>) -> Result<Vec<Write>, TargetError>;
+    fn create_primary(
+        &self,
+        rollout: &Rollout,
+        live: &Snapshot,
+        fresh: &Fresh,
+        minimum: Option<i64>,
+    ) -> Result<Vec<Write>, TargetError>;
 
     /// Makes the primary what the target is, if the target is that revision.
-    fn promote(&self, rollout: &Rollout, live: &Snapshot, fresh: &Fresh, revision: &str) -> Result<Vec<Write>, TargetError>;
+    fn promote(
+        &self,
+        rollout: &Rollout,
+        live: &Snapshot,
+        fresh: &Fresh,
+        revision: &str,
+    ) -> Result<Vec<Write>, TargetError>;
 
     /// Scales the target to zero.
     fn scale_down(&self, rollout: &Rollout, live: &Snapshot) -> Result<Vec<Write>, TargetError>;

@@ -167,5 +167,9 @@ pub(crate) fn allowed_values(crd: &Value, example: &str) -> Vec<String> {
         Value::Array(items) => items.iter().collect(),
         _ => Vec::new(),
     };
-    children.into_iter().map(|child| allowed_values(child, example)).find(|values| !values.is_empty()).unwrap_or_default()
+    children
+        .into_iter()
+        .map(|child| allowed_values(child, example))
+        .find(|values| !values.is_empty())
+        .unwrap_or_default()
 }
