@@ -140,7 +140,7 @@ fn who_was_at_the_canary_stays_there() {
         worlds(&json!({"stepWeight": 10, "maxWeight": 50, "sessionAffinity": {"cookieName": "side", "maxAge": 60}}))
     {
         let name = world.router.name();
-        if world.router.abilities(&world.rollout).affinity == AffinityAbility::None {
+        if world.router.abilities(&world.rollout, &world.live).affinity == AffinityAbility::None {
             continue;
         }
         tried += 1;

@@ -10,6 +10,8 @@ use rollout::{Abilities, Routes};
 use std::fmt::Debug;
 
 mod affinity;
+#[cfg(test)]
+mod contract;
 pub mod gateway;
 pub mod istio;
 pub mod kubernetes;
@@ -28,8 +30,8 @@ pub trait Router: Debug + Sync {
     /// Foreign kinds read and written.
     fn kinds(&self) -> &'static [Access];
 
-    /// What it can do for this Canary, and what the spec asks for in vain.
-    fn abilities(&self, rollout: &Rollout) -> Abilities;
+    /// What it can do for this Canary with the objects that are there (none yet: with any), and what the spec asks for in vain.
+    fn abilities(&self, rollout: &Rollout, live: &Snapshot) -> Abilities;
 
     /// The objects whose state matters for this rollout; their changes wake it. Nothing else is ever in a snapshot.
     fn reads(&self, rollout: &Rollout) -> Vec<ObjectRef>;

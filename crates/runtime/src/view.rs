@@ -61,7 +61,8 @@ fn charge(canary: &Canary, rollout: &Rollout, settings: &Settings) -> Result<Cha
     })?;
     let scaler = match &rollout.autoscaler {
         Some(reference) if reference.kind == "ScaledObject" && scalers::scaler(&reference.kind).is_none() => {
-            let message = format!("autoscaler kind {} is not supported by this version, nothing is changed", reference.kind);
+            let message =
+                format!("autoscaler kind {} is not supported by this version, nothing is changed", reference.kind);
             return Err(Unusable { reason: "UnsupportedAutoscaler".to_owned(), message });
         }
         // A kind nobody knows is treated as if there were no autoscaler.
@@ -82,7 +83,14 @@ pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answe
             // A Canary that is being deleted must not hang on what cannot be read.
             state.set_reads(key, &BTreeSet::new());
             let seen = unusable_view(&canary, unusable, memory, answers, now);
-            return Look::Complete(Box::new(View { key: key.clone(), rollout, object, charge: None, snapshot: Snapshot::new(), seen }));
+            return Look::Complete(Box::new(View {
+                key: key.clone(),
+                rollout,
+                object,
+                charge: None,
+                snapshot: Snapshot::new(),
+                seen,
+            }));
         }
     };
     let mut reads = own_reads(&rollout, &charge);
@@ -133,7 +141,8 @@ fn observe(
     now: Timestamp,
 ) -> Observation {
     let status = canary.status.clone();
-    let stored: Vec<&str> = [&status.last_applied_spec, &status.last_promoted_spec].into_iter().flatten().map(String::as_str).collect();
+    let stored: Vec<&str> =
+        [&status.last_applied_spec, &status.last_promoted_spec].into_iter().flatten().map(String::as_str).collect();
     let target = charge.target.target(rollout, snapshot, &stored, now).map_err(Trouble::from);
     let pods = charge.target.pods(rollout, snapshot).map_err(Trouble::from);
     Observation {
@@ -145,7 +154,7 @@ fn observe(
         primary: charge.target.primary(rollout, snapshot, now),
         configs: charge.target.configs(rollout, snapshot).map_err(Trouble::from),
         routes: charge.router.routes(rollout, snapshot).map_err(|error| Trouble::passing(error.to_string())),
-        abilities: charge.router.abilities(rollout),
+        abilities: charge.router.abilities(rollout, snapshot),
         observer: providers::observers::label(rollout),
         answers: answers.clone(),
         memory,
@@ -153,7 +162,13 @@ fn observe(
     }
 }
 
-fn unusable_view(canary: &Canary, unusable: Unusable, memory: Memory, answers: &Answers, now: Timestamp) -> Observation {
+fn unusable_view(
+    canary: &Canary,
+    unusable: Unusable,
+    memory: Memory,
+    answers: &Answers,
+    now: Timestamp,
+) -> Observation {
     let nothing = || Trouble::passing(unusable.message.clone());
     Observation {
         now,

@@ -87,7 +87,7 @@ impl Router for GatewayApi {
         }
     }
 
-    fn abilities(&self, rollout: &Rollout) -> Abilities {
+    fn abilities(&self, rollout: &Rollout, _: &Snapshot) -> Abilities {
         let affinity = match self.version {
             // Both kinds of rules would claim the first place.
             _ if !rollout.analysis.matches.is_empty() => AffinityAbility::None,

@@ -21,11 +21,9 @@ mod tests;
 mod virtual_service;
 
 /// `networking.istio.io/v1beta1 VirtualService`.
-pub static VIRTUAL_SERVICE: Kind =
-    Kind::mesh("networking.istio.io", "v1beta1", "VirtualService", "virtualservices");
+pub static VIRTUAL_SERVICE: Kind = Kind::mesh("networking.istio.io", "v1beta1", "VirtualService", "virtualservices");
 /// `networking.istio.io/v1beta1 DestinationRule`.
-pub static DESTINATION_RULE: Kind =
-    Kind::mesh("networking.istio.io", "v1beta1", "DestinationRule", "destinationrules");
+pub static DESTINATION_RULE: Kind = Kind::mesh("networking.istio.io", "v1beta1", "DestinationRule", "destinationrules");
 
 static KINDS: &[Access] =
     &[Access { kind: &VIRTUAL_SERVICE, verbs: WRITE }, Access { kind: &DESTINATION_RULE, verbs: WRITE }];
@@ -48,7 +46,7 @@ impl Router for Istio {
         KINDS
     }
 
-    fn abilities(&self, rollout: &Rollout) -> Abilities {
+    fn abilities(&self, rollout: &Rollout, _: &Snapshot) -> Abilities {
         let tcp = is_tcp(rollout);
         // The rules of A/B testing take the place of those for cookies and of the mirror (I20).
         let plain = !tcp && rollout.analysis.matches.is_empty();

@@ -22,8 +22,15 @@ impl Router for Kubernetes {
         &[]
     }
 
-    fn abilities(&self, _: &Rollout) -> Abilities {
-        Abilities { shifts: false, matches: false, mirrors: false, affinity: AffinityAbility::None, routes_first: false, missing: Vec::new() }
+    fn abilities(&self, _: &Rollout, _: &Snapshot) -> Abilities {
+        Abilities {
+            shifts: false,
+            matches: false,
+            mirrors: false,
+            affinity: AffinityAbility::None,
+            routes_first: false,
+            missing: Vec::new(),
+        }
     }
 
     fn reads(&self, _: &Rollout) -> Vec<ObjectRef> {

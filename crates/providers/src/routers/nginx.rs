@@ -2,15 +2,16 @@
 //!
 //! Writes the Ingress `<ingressRef.name>-canary`: the rules of the user's Ingress for the apex, pointed to the canary's Service, with the share of traffic,
 //! or the header or cookie that is looked for, in annotations. Of the user's Ingress nothing is written but the annotation `mirror-target`, while requests
-//! are mirrored; it is the only place where ingress-nginx reads it. Session affinity: `affinity-canary-behavior` is honoured on a canary Ingress, but the
-//! cookie itself comes from the user's Ingress, if it has one; the annotations are set, and a warning says so.
+//! are mirrored; it is the only place where ingress-nginx reads it, and one of the user's own stays. Session affinity: `affinity-canary-behavior` is honoured
+//! on a canary Ingress, but the cookie itself comes from the user's Ingress, if it has one. Without, `canary-by-cookie` lets the application pin its clients;
+//! a warning says both.
 //! Source: notes on ingress routing, sections 1-3, 6 and 12, quirks K2, K7, F1, F13, F15, F25;
 //! <https://kubernetes.github.io/ingress-nginx/user-guide/nginx-configuration/annotations/>
 
 use super::{Router, RouterError};
 use crate::access::{Access, WRITE};
 use crate::metadata::{StringMap, owned_by, owner_reference, to_value};
-use annotations::{Keys, MIRRORED_ELSEWHERE};
+use annotations::Keys;
 use api::{Rollout, Strategy};
 use conditions::Conditions;
 use objects::kind::INGRESS;
@@ -37,12 +38,19 @@ impl Router for Nginx {
         KINDS
     }
 
-    fn abilities(&self, rollout: &Rollout) -> Abilities {
+    fn abilities(&self, rollout: &Rollout, live: &Snapshot) -> Abilities {
         let conditions = Conditions::of(rollout);
+        let apex = Ingresses::of(rollout).ok().and_then(|ingresses| live.look_or_missing(&ingresses.apex));
+        let mirrors = apex.is_none_or(|apex| Mirror::on(apex, rollout) != Mirror::Elsewhere);
+        let annotations = apex.map(objects::paths::annotations).unwrap_or_default();
+        let mut missing = missing_matches(rollout, &conditions);
+        missing.extend(missing_mirror(rollout, mirrors));
+        missing.extend(missing_affinity(rollout, &annotations));
         Abilities {
             matches: rollout.analysis.matches.is_empty() || !conditions.is_empty(),
+            mirrors,
             affinity: AffinityAbility::None,
-            missing: missing(rollout, &conditions),
+            missing,
             ..Abilities::default()
         }
     }
@@ -58,11 +66,8 @@ impl Router for Nginx {
             .map_err(|error| ingresses.canary_error(&format!("get query error: {error}")))?;
         let annotations = objects::paths::annotations(canary);
         let weight = Keys::of(rollout).weight(&annotations, &Conditions::of(rollout)).map_err(RouterError::new)?;
-        let mirrored = match live.look_or_missing(&ingresses.apex).map(|apex| Mirror::on(apex, rollout)) {
-            Some(Mirror::ToCanary) => true,
-            Some(Mirror::Elsewhere) => annotations.contains_key(MIRRORED_ELSEWHERE),
-            Some(Mirror::Nowhere) | None => false,
-        };
+        let apex = live.look_or_missing(&ingresses.apex);
+        let mirrored = apex.is_some_and(|apex| Mirror::on(apex, rollout) == Mirror::ToCanary);
         Ok(Routes { canary: weight, mirrored, affinity: None })
     }
 
@@ -136,15 +141,7 @@ impl Ingresses {
         // The reference moves traffic in one request and repairs in another; only the text of the latter has a colon (quirk K2).
         let failure = self.canary_text(if routed { "update error " } else { "update error: " });
         let write = Write::update(self.canary.clone(), present, &wanted, failure)?;
-        let unmirrored =
-            annotations.contains_key(MIRRORED_ELSEWHERE) && annotation(present, MIRRORED_ELSEWHERE).is_none();
-        Some(match (unmirrored, routed) {
-            (true, _) => {
-                write.logging(self.apex_text("has a mirror-target of its own, requests are not mirrored to the canary"))
-            }
-            (false, true) => write,
-            (false, false) => write.logging(format!("Ingress {} updated", self.canary.name)),
-        })
+        Some(if routed { write } else { write.logging(format!("Ingress {} updated", self.canary.name)) })
     }
 
     /// Sets or removes our annotation on the user's Ingress. One of the user's own stays.
@@ -179,18 +176,14 @@ impl Ingresses {
 /// The annotations of the canary Ingress, from the live one (`None`: it is created) and the user's.
 fn wanted_annotations(rollout: &Rollout, apex: &Value, present: Option<&Value>, want: &Routes) -> StringMap {
     let keys = Keys::of(rollout);
-    let mirror = Mirror::on(apex, rollout);
     let mut annotations = present
         .map(|present| keys.kept(&objects::paths::annotations(present), owned_by(present, rollout)))
         .unwrap_or_default();
     annotations.extend(keys.inherited(&objects::paths::annotations(apex)));
-    if mirror == Mirror::ToCanary {
+    if Mirror::on(apex, rollout) == Mirror::ToCanary {
         annotations.remove(&keys.key(MIRROR_TARGET));
     }
     annotations.extend(keys.traffic(rollout, &Conditions::of(rollout), want.canary));
-    if want.mirrored && mirror == Mirror::Elsewhere {
-        annotations.insert(MIRRORED_ELSEWHERE.to_owned(), "true".to_owned());
-    }
     annotations
 }
 
@@ -253,9 +246,8 @@ fn mirror_target(rollout: &Rollout) -> String {
     format!("{}:{}$request_uri", canary_url(rollout), rollout.service.port)
 }
 
-/// What the spec asks for and ingress-nginx cannot do, or not as asked.
-fn missing(rollout: &Rollout, conditions: &Conditions) -> Vec<String> {
-    let analysis = &rollout.analysis;
+/// What `analysis.match` asks for and ingress-nginx cannot do, or not as asked.
+fn missing_matches(rollout: &Rollout, conditions: &Conditions) -> Vec<String> {
     let mut missing = Vec::new();
     if !conditions.ignored.is_empty() {
         let ignored = conditions.ignored.join(", ");
@@ -268,23 +260,43 @@ fn missing(rollout: &Rollout, conditions: &Conditions) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if analysis.mirror && (1..100).contains(&analysis.mirror_weight) {
-        let weight = analysis.mirror_weight;
-        missing.push(format!(
-            "mirrorWeight {weight} is not supported when using the nginx provider, all requests are mirrored"
+    missing
+}
+
+/// An Ingress has one mirror, of all requests. `mirrors`: it is not taken.
+fn missing_mirror(rollout: &Rollout, mirrors: bool) -> Option<String> {
+    let (analysis, weight) = (&rollout.analysis, rollout.analysis.mirror_weight);
+    if !analysis.mirror {
+        return None;
+    }
+    if !mirrors {
+        let (key, ingress) = (Keys::of(rollout).key(MIRROR_TARGET), rollout.ingress.as_deref().unwrap_or_default());
+        return Some(format!(
+            "mirror is not possible while ingress {ingress} mirrors requests to somewhere else, remove its annotation {key} to have them mirrored to the canary"
         ));
     }
-    if let Some(affinity) = &analysis.session_affinity {
-        let key = Keys::of(rollout).key("affinity");
-        let ingress = rollout.ingress.as_deref().unwrap_or_default();
-        missing.push(if conditions.is_empty() {
-            format!("sessionAffinity is not fully supported when using the nginx provider, it takes effect if ingress {ingress} has the annotation {key}: cookie")
-        } else {
-            "sessionAffinity is not supported with analysis.match when using the nginx provider".to_owned()
-        });
-        if affinity.primary_cookie_name.as_deref().is_some_and(|name| !name.is_empty()) {
-            missing.push("primaryCookieName is not supported when using the nginx provider".to_owned());
+    (1..100).contains(&weight).then(|| {
+        format!("mirrorWeight {weight} is not supported when using the nginx provider, all requests are mirrored")
+    })
+}
+
+/// Clients keep their side by a cookie of the application, or by one of ingress-nginx, which takes it from the user's Ingress (`apex`: its annotations).
+fn missing_affinity(rollout: &Rollout, apex: &StringMap) -> Vec<String> {
+    let Some(asked) = &rollout.analysis.session_affinity else { return Vec::new() };
+    let mut missing = Vec::new();
+    if let Some(affinity) = annotations::affinity(rollout) {
+        let lacking = Keys::of(rollout).lacking(affinity, apex).join(", ");
+        if !lacking.is_empty() {
+            let (cookie, ingress) = (&affinity.cookie_name, rollout.ingress.as_deref().unwrap_or_default());
+            missing.push(format!(
+                "sessionAffinity is not fully supported when using the nginx provider: requests with the cookie {cookie}=always go to the canary and those with {cookie}=never to the primary, so either let the application set that cookie, or let ingress-nginx keep clients where they are by adding to ingress {ingress} the annotations {lacking}"
+            ));
         }
+    } else {
+        missing.push("sessionAffinity is not supported with analysis.match when using the nginx provider".to_owned());
+    }
+    if asked.primary_cookie_name.as_deref().is_some_and(|name| !name.is_empty()) {
+        missing.push("primaryCookieName is not supported when using the nginx provider".to_owned());
     }
     missing
 }

@@ -438,9 +438,14 @@ fn affinity_is_offered_where_it_works() {
         canary(AFFINITY),
         canary(&format!("{AFFINITY}\n").replace("{interval", "{match: [{headers: {x: {exact: a}}}], interval")),
     );
-    assert_eq!(V1.abilities(&plain).affinity, AffinityAbility::Both);
-    assert_eq!(V1BETA1.abilities(&plain).affinity, AffinityAbility::Canary);
-    assert_eq!(V1.abilities(&tested).affinity, AffinityAbility::None);
-    assert!(V1.abilities(&plain).mirrors && V1.abilities(&plain).shifts && V1.abilities(&plain).matches);
+    let none = Snapshot::new();
+    assert_eq!(V1.abilities(&plain, &none).affinity, AffinityAbility::Both);
+    assert_eq!(V1BETA1.abilities(&plain, &none).affinity, AffinityAbility::Canary);
+    assert_eq!(V1.abilities(&tested, &none).affinity, AffinityAbility::None);
+    assert!(
+        V1.abilities(&plain, &none).mirrors
+            && V1.abilities(&plain, &none).shifts
+            && V1.abilities(&plain, &none).matches
+    );
     assert_eq!(V1.revert(&plain, &Snapshot::new()).unwrap(), []);
 }

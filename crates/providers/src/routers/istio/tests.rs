@@ -584,7 +584,7 @@ fn the_last_rule_with_the_canary_is_read() {
 
 #[test]
 fn what_cannot_be_done_is_said() {
-    let abilities = |spec: &str| Istio.abilities(&rollout(spec));
+    let abilities = |spec: &str| Istio.abilities(&rollout(spec), &Snapshot::new());
     let all = "analysis: {mirror: true, match: [{headers: {x: {exact: y}}}], sessionAffinity: {cookieName: c1}}";
     let tcp = abilities(&format!("{{service: {{appProtocol: tcp}}, {all}}}"));
     assert_eq!((tcp.shifts, tcp.matches, tcp.mirrors, tcp.affinity), (true, false, false, AffinityAbility::None));

@@ -10,11 +10,9 @@ use crate::metadata::{LAST_APPLIED, StringMap, toolkit_opt_out};
 use api::{Rollout, SessionAffinity, derived};
 use rollout::Weight;
 
-/// The weight of the rollout while requests are told apart by their headers, where that is neither 0 nor 100: ingress-nginx would send that share of all
+/// The weight of the rollout in an A/B test, where that is neither 0 nor 100: ingress-nginx would send that share of all
 /// *other* requests to the canary, if its own annotation had it.
 pub(super) const STEP: &str = "flagger.app/canary-weight";
-/// Set while mirroring is asked for and the user's Ingress mirrors to somewhere else, so that the rollout goes on without.
-pub(super) const MIRRORED_ELSEWHERE: &str = "flagger.app/mirrored-elsewhere";
 /// Keys that begin so are written by Rancher on each Ingress for itself: copying them would be undone for ever.
 const PER_OBJECT: &str = "field.cattle.io/";
 
@@ -37,9 +35,7 @@ impl<'a> Keys<'a> {
 
     /// The requests that the canary Ingress gets, as its annotations say.
     pub(super) fn weight(self, annotations: &StringMap, conditions: &Conditions) -> Result<Weight, String> {
-        let by_request =
-            ["canary-by-header", "canary-by-cookie"].iter().any(|name| annotations.contains_key(&self.key(name)));
-        if !conditions.is_empty() && by_request {
+        if !conditions.is_empty() && self.is_ab_test(annotations) {
             let step = annotations.get(STEP).and_then(|step| step.parse().ok());
             return Ok(step.map_or(Weight::FULL, Weight::clipped));
         }
@@ -49,6 +45,13 @@ impl<'a> Keys<'a> {
             }
             None => Ok(Weight::ZERO),
         }
+    }
+
+    /// A cookie may also be there to pin clients beside a share of the requests, from before the match was added to the spec.
+    fn is_ab_test(self, annotations: &StringMap) -> bool {
+        let has = |name: &str| annotations.contains_key(&self.key(name));
+        let share = annotations.get(&self.key("canary-weight")).is_some_and(|share| share != "0");
+        has("canary-by-header") || (has("canary-by-cookie") && (annotations.contains_key(STEP) || !share))
     }
 
     /// What is left of a canary Ingress's own annotations: all but those about traffic, and, where the Ingress is ours, those for ingress-nginx, which
@@ -74,9 +77,11 @@ impl<'a> Keys<'a> {
         if canary.is_zero() {
             return annotations;
         }
-        if conditions.is_empty() {
-            annotations.extend(rollout.analysis.session_affinity.iter().flat_map(|affinity| self.affinity(affinity)));
-        } else {
+        if let Some(affinity) = affinity(rollout) {
+            annotations.extend(self.affinity(affinity));
+            annotations.extend(self.pins(affinity));
+        }
+        if !conditions.is_empty() {
             annotations.extend(self.by_request(conditions));
             if canary != Weight::FULL {
                 annotations.insert(STEP.to_owned(), canary.to_string());
@@ -108,6 +113,23 @@ impl<'a> Keys<'a> {
         annotations
     }
 
+    /// What the user's Ingress lacks for ingress-nginx to give clients the cookie that the spec asks for, as `key: value` each.
+    pub(super) fn lacking(self, affinity: &SessionAffinity, apex: &StringMap) -> Vec<String> {
+        let behavior = self.key("affinity-canary-behavior");
+        let wanted = self.affinity(affinity).into_iter().filter(|(key, _)| *key != behavior);
+        wanted
+            .filter(|(key, value)| apex.get(key) != Some(value))
+            .map(|(key, value)| format!("{key}: {value}"))
+            .collect()
+    }
+
+    /// Requests whose cookie says `always` go to the canary, those where it says `never` to the primary, all others by weight: whoever sets the cookie
+    /// pins clients. A cookie of ingress-nginx itself, of the same name, says neither, and ties them before this is looked at.
+    fn pins(self, affinity: &SessionAffinity) -> StringMap {
+        let name = Some(&affinity.cookie_name).filter(|name| !name.is_empty());
+        name.into_iter().map(|name| (self.key("canary-by-cookie"), name.clone())).collect()
+    }
+
     /// `HttpOnly` has no annotation: ingress-nginx sets it on every cookie of its own.
     fn affinity(self, affinity: &SessionAffinity) -> StringMap {
         let flag = |set: bool| set.then(|| "true".to_owned());
@@ -130,13 +152,18 @@ impl<'a> Keys<'a> {
 
     /// Set by us alone, or wrong on any copy.
     fn is_about_traffic(self, key: &str) -> bool {
-        key.contains(&self.key("canary")) || key.contains(LAST_APPLIED) || key == STEP || key == MIRRORED_ELSEWHERE
+        key.contains(&self.key("canary")) || key.contains(LAST_APPLIED) || key == STEP
     }
 
     fn is_affinity(self, key: &str) -> bool {
         let name = key.strip_prefix(self.prefix).and_then(|rest| rest.strip_prefix('/')).unwrap_or_default();
         name.starts_with("affinity") || name.starts_with("session-cookie-")
     }
+}
+
+/// The settings of session affinity, where they apply: an A/B test says for each request where it goes.
+pub(super) fn affinity(rollout: &Rollout) -> Option<&SessionAffinity> {
+    rollout.analysis.session_affinity.as_ref().filter(|_| rollout.analysis.matches.is_empty())
 }
 
 fn filtered(map: &StringMap, wanted: impl Fn(&str) -> bool) -> StringMap {

@@ -59,6 +59,11 @@ fn route(world: &mut World, rollout: &Rollout, want: &Routes) -> Vec<Write> {
     writes
 }
 
+/// With the user's Ingress as it is in [`world`].
+fn abilities(rollout: &Rollout) -> Abilities {
+    Nginx.abilities(rollout, &world().live)
+}
+
 fn weighted(percent: i64) -> Routes {
     Routes::weighted(Weight::clipped(percent))
 }
@@ -264,7 +269,7 @@ fn matching_requests_go_to_the_canary() {
     route(&mut world, &rollout, &Routes::to_primary());
     assert_eq!(marks(&world), nginx(&json!({"canary-weight": "0"})));
     assert_eq!(Nginx.routes(&rollout, &world.live), Ok(Routes::to_primary()));
-    assert_eq!(Nginx.abilities(&rollout).missing, [""; 0]);
+    assert_eq!(abilities(&rollout).missing, [""; 0]);
 }
 
 #[test]
@@ -293,7 +298,7 @@ fn a_match_with_step_weights_reads_back_the_step() {
     }
     assert_eq!(marks(&world), nginx(&json!({"canary-weight": "0"})));
     assert_eq!(
-        Nginx.abilities(&rollout).missing,
+        abilities(&rollout).missing,
         [
             "step weights are not supported with analysis.match when using the nginx provider, all matching requests go to the canary from the first step"
         ]
@@ -305,15 +310,15 @@ fn a_match_that_cannot_be_expressed_is_told() {
     let half = rollout(
         "{ingressRef: {name: front}, analysis: {iterations: 3, match: [{headers: {x-b: {exact: y}, x-a: {exact: x}}, queryParams: {q: {exact: z}}}]}}",
     );
-    let abilities = Nginx.abilities(&half);
-    assert!(abilities.matches);
+    let limits = abilities(&half);
+    assert!(limits.matches);
     assert_eq!(
-        abilities.missing,
+        limits.missing,
         ["analysis.match is not fully supported when using the nginx provider, ignored: header x-b, queryParams"]
     );
     let none =
         rollout("{ingressRef: {name: front}, analysis: {iterations: 3, match: [{queryParams: {q: {exact: z}}}]}}");
-    assert!(!Nginx.abilities(&none).matches);
+    assert!(!abilities(&none).matches);
     let mut world = world();
     route(&mut world, &none, &weighted(100));
     assert_eq!(Nginx.routes(&none, &world.live), Ok(weighted(100)), "it runs as blue/green, and is read back so");
@@ -357,69 +362,129 @@ fn a_mirror_follows_the_port() {
 }
 
 #[test]
-fn a_mirror_of_the_users_stays_and_the_rollout_goes_on() {
+fn a_mirror_of_the_users_stays_and_is_told() {
     let rollout = rollout(MIRRORED);
     let mut world = world().edit(&INGRESS, "front", |apex| {
         apex["metadata"]["annotations"]["nginx.ingress.kubernetes.io/mirror-target"] =
             json!("https://audit.example.com$request_uri");
     });
-    route(&mut world, &rollout, &Routes::to_primary());
-    let before = world.get(&INGRESS, "front").clone();
-    assert_eq!(Nginx.routes(&rollout, &world.live), Ok(Routes::to_primary()));
-    let writes = route(&mut world, &rollout, &Routes::mirror());
+    let abilities = Nginx.abilities(&rollout, &world.live);
+    assert!(!abilities.mirrors, "the rollout goes on without");
     assert_eq!(
-        writes[0].success.as_deref(),
-        Some("ingress front.shop has a mirror-target of its own, requests are not mirrored to the canary")
+        abilities.missing,
+        [
+            "mirror is not possible while ingress front mirrors requests to somewhere else, remove its annotation nginx.ingress.kubernetes.io/mirror-target to have them mirrored to the canary"
+        ]
     );
-    assert_eq!(*world.get(&INGRESS, "front"), before);
-    assert_eq!(Nginx.routes(&rollout, &world.live), Ok(Routes::mirror()));
-    route(&mut world, &rollout, &Routes::to_primary());
-    assert_eq!(*world.get(&INGRESS, "front"), before);
+    assert_eq!(Nginx.abilities(&crate::testing::rollout(WEIGHTED), &world.live).missing, [""; 0], "nobody asked");
+
+    let before = world.get(&INGRESS, "front").clone();
+    for want in [Routes::to_primary(), weighted(100), Routes::to_primary()] {
+        route(&mut world, &rollout, &want);
+        assert_eq!(Nginx.routes(&rollout, &world.live), Ok(want));
+    }
+    assert_eq!(route(&mut world, &rollout, &Routes::mirror()), [], "not even when it is asked to");
     assert_eq!(Nginx.routes(&rollout, &world.live), Ok(Routes::to_primary()));
+    assert_eq!(Nginx.revert(&rollout, &world.live), Ok(Vec::new()));
+    assert_eq!(*world.get(&INGRESS, "front"), before);
+}
+
+#[test]
+fn our_own_mirror_does_not_stand_in_the_way() {
+    let rollout = rollout(MIRRORED);
+    let mut world = world();
+    route(&mut world, &rollout, &Routes::mirror());
+    let abilities = Nginx.abilities(&rollout, &world.live);
+    assert_eq!((abilities.mirrors, abilities.missing), (true, Vec::new()));
+    assert!(Nginx.abilities(&rollout, &World::new().live).mirrors, "an Ingress that is not there yet has no mirror");
 }
 
 #[test]
 fn a_share_cannot_be_mirrored() {
     let share = rollout("{ingressRef: {name: front}, analysis: {iterations: 3, mirror: true, mirrorWeight: 20}}");
-    assert!(Nginx.abilities(&share).mirrors);
+    assert!(abilities(&share).mirrors);
     assert_eq!(
-        Nginx.abilities(&share).missing,
+        abilities(&share).missing,
         ["mirrorWeight 20 is not supported when using the nginx provider, all requests are mirrored"]
     );
     let all = rollout("{ingressRef: {name: front}, analysis: {iterations: 3, mirror: true, mirrorWeight: 100}}");
-    assert_eq!(Nginx.abilities(&all).missing, [""; 0]);
+    assert_eq!(abilities(&all).missing, [""; 0]);
 }
 
 #[test]
-fn cookies_are_asked_for_while_the_canary_has_traffic() {
+fn clients_are_tied_by_cookies_while_the_canary_has_traffic() {
     let rollout = rollout(STICKY);
     let mut world = world();
-    route(&mut world, &rollout, &weighted(10));
-    assert_eq!(
-        marks(&world),
-        nginx(&json!({
-            "affinity": "cookie",
-            "affinity-canary-behavior": "sticky",
-            "canary-weight": "10",
-            "session-cookie-domain": "example.com",
-            "session-cookie-max-age": "86400",
-            "session-cookie-name": "canary",
-            "session-cookie-partitioned": "true",
-            "session-cookie-path": "/app",
-            "session-cookie-samesite": "Lax",
-            "session-cookie-secure": "true",
-        }))
-    );
+    for percent in [10, 30, 100] {
+        route(&mut world, &rollout, &weighted(percent));
+        assert_eq!(
+            marks(&world),
+            nginx(&json!({
+                "affinity": "cookie",
+                "affinity-canary-behavior": "sticky",
+                "canary-by-cookie": "canary",
+                "canary-weight": percent.to_string(),
+                "session-cookie-domain": "example.com",
+                "session-cookie-max-age": "86400",
+                "session-cookie-name": "canary",
+                "session-cookie-partitioned": "true",
+                "session-cookie-path": "/app",
+                "session-cookie-samesite": "Lax",
+                "session-cookie-secure": "true",
+            }))
+        );
+        assert_eq!(Nginx.routes(&rollout, &world.live), Ok(weighted(percent)));
+    }
     route(&mut world, &rollout, &Routes::to_primary());
     assert_eq!(marks(&world), nginx(&json!({"canary-weight": "0"})));
-    let abilities = Nginx.abilities(&rollout);
-    assert_eq!(abilities.affinity, AffinityAbility::None);
-    assert_eq!(
-        abilities.missing,
-        [
-            "sessionAffinity is not fully supported when using the nginx provider, it takes effect if ingress front has the annotation nginx.ingress.kubernetes.io/affinity: cookie"
-        ]
+    assert_eq!(Nginx.routes(&rollout, &world.live), Ok(Routes::to_primary()));
+}
+
+#[test]
+fn what_ties_clients_is_told_until_the_users_ingress_has_it() {
+    let rollout =
+        rollout("{ingressRef: {name: front}, analysis: {sessionAffinity: {cookieName: canary, maxAge: 21600}}}");
+    let prefix = "nginx.ingress.kubernetes.io";
+    let told = |lacking: &str| {
+        format!(
+            "sessionAffinity is not fully supported when using the nginx provider: requests with the cookie canary=always go to the canary and those with canary=never to the primary, so either let the application set that cookie, or let ingress-nginx keep clients where they are by adding to ingress front the annotations {lacking}"
+        )
+    };
+    assert_eq!(abilities(&rollout).affinity, AffinityAbility::None);
+    let (affinity, age, name) = (
+        format!("{prefix}/affinity: cookie"),
+        format!("{prefix}/session-cookie-max-age: 21600"),
+        format!("{prefix}/session-cookie-name: canary"),
     );
+    assert_eq!(abilities(&rollout).missing, [told(&format!("{affinity}, {age}, {name}"))]);
+    assert_eq!(Nginx.abilities(&rollout, &World::new().live).missing, abilities(&rollout).missing);
+
+    let world = world().edit(&INGRESS, "front", |apex| {
+        let annotations = apex["metadata"]["annotations"].as_object_mut().unwrap();
+        annotations.insert(format!("{prefix}/affinity"), json!("cookie"));
+        annotations.insert(format!("{prefix}/session-cookie-name"), json!("canary"));
+    });
+    assert_eq!(Nginx.abilities(&rollout, &world.live).missing, [told(&age)]);
+    let world = world.edit(&INGRESS, "front", |apex| {
+        apex["metadata"]["annotations"][format!("{prefix}/session-cookie-max-age")] = json!("21600");
+    });
+    assert_eq!(Nginx.abilities(&rollout, &world.live).missing, [""; 0]);
+}
+
+#[test]
+fn a_match_that_is_added_to_affinity_keeps_the_weight() {
+    let sticky = rollout("{ingressRef: {name: front}, analysis: {sessionAffinity: {cookieName: canary}}}");
+    let tested = rollout(
+        "{ingressRef: {name: front}, analysis: {sessionAffinity: {cookieName: canary}, match: [{headers: {cookie: {exact: canary}}}]}}",
+    );
+    let mut world = world();
+    route(&mut world, &sticky, &weighted(30));
+    assert_eq!(Nginx.routes(&tested, &world.live), Ok(weighted(30)), "pinning is no A/B test at 100");
+    route(&mut world, &tested, &weighted(30));
+    assert_eq!(Nginx.routes(&tested, &world.live), Ok(weighted(30)));
+    let mut expected = nginx(&json!({"canary-by-cookie": "canary", "canary-weight": "0"}));
+    expected["flagger.app/canary-weight"] = json!("30");
+    assert_eq!(marks(&world), expected);
 }
 
 #[test]
@@ -428,14 +493,14 @@ fn affinity_that_cannot_be_had_is_told() {
         "{ingressRef: {name: front}, analysis: {sessionAffinity: {cookieName: canary, primaryCookieName: primary, httpOnly: true}}}",
     );
     assert_eq!(
-        Nginx.abilities(&primary).missing.last().map(String::as_str),
+        abilities(&primary).missing.last().map(String::as_str),
         Some("primaryCookieName is not supported when using the nginx provider")
     );
     let ab = rollout(
         "{ingressRef: {name: front}, analysis: {iterations: 3, match: [{headers: {x: {exact: y}}}], sessionAffinity: {cookieName: canary}}}",
     );
     assert_eq!(
-        Nginx.abilities(&ab).missing,
+        abilities(&ab).missing,
         ["sessionAffinity is not supported with analysis.match when using the nginx provider"]
     );
 }
