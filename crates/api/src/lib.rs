@@ -25,9 +25,7 @@ pub use canary::analysis::{
     SessionAffinity, Severity, ThresholdRange,
 };
 pub use canary::gateway::{BackendReference, MirrorFilter, ParentReference};
-pub use canary::istio::{
-    CorsPolicy, HeaderOperations, Headers, HttpMatchRequest, HttpRetry, HttpRewrite, StringMatch,
-};
+pub use canary::istio::{CorsPolicy, HeaderOperations, Headers, HttpMatchRequest, HttpRetry, HttpRewrite, StringMatch};
 pub use canary::service::{CanaryService, CustomMetadata, IntOrString, UnmanagedMetadata};
 pub use canary::{
     AutoscalerReference, Canary, CanarySpec, CrossNamespaceObjectReference, LocalObjectReference, ScalerReplicas,

@@ -3,7 +3,9 @@
 //! The wire spec is lenient and full of defaults; whoever decides or renders reads this instead. Every quirk of the wire that concerns more than one
 //! reader lives in [`Rollout::resolve`].
 
-use crate::canary::{AutoscalerReference, Canary, CanaryAnalysis, CanaryService, CanaryWebhook, CrossNamespaceObjectReference, HookType};
+use crate::canary::{
+    AutoscalerReference, Canary, CanaryAnalysis, CanaryService, CanaryWebhook, CrossNamespaceObjectReference, HookType,
+};
 use crate::derived;
 use crate::duration::GoDuration;
 use std::collections::BTreeMap;

@@ -10,12 +10,15 @@ pub fn pruned(value: &Value) -> Option<Value> {
     match value {
         Value::Null => None,
         Value::Object(map) => {
-            let kept: Map<String, Value> = map.iter().filter_map(|(key, inner)| Some((key.clone(), pruned(inner)?))).collect();
+            let kept: Map<String, Value> =
+                map.iter().filter_map(|(key, inner)| Some((key.clone(), pruned(inner)?))).collect();
             (!kept.is_empty()).then_some(Value::Object(kept))
         }
         Value::Array(list) if list.is_empty() => None,
         // Elements of lists keep their place: an empty map in a list is an element.
-        Value::Array(list) => Some(Value::Array(list.iter().map(|inner| pruned(inner).unwrap_or_else(|| emptied(inner))).collect())),
+        Value::Array(list) => {
+            Some(Value::Array(list.iter().map(|inner| pruned(inner).unwrap_or_else(|| emptied(inner))).collect()))
+        }
         other => Some(other.clone()),
     }
 }
@@ -35,8 +38,12 @@ pub fn equivalent(left: &Value, right: &Value) -> bool {
             left.iter().all(|(key, inner)| equivalent(inner, right.get(key).unwrap_or(&Value::Null)))
                 && right.iter().all(|(key, inner)| left.contains_key(key) || is_empty(inner))
         }
-        (Value::Array(left), Value::Array(right)) => left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equivalent(left, right)),
-        (Value::Number(left), Value::Number(right)) => left == right || (left.as_f64().is_some() && left.as_f64() == right.as_f64()),
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| equivalent(left, right))
+        }
+        (Value::Number(left), Value::Number(right)) => {
+            left == right || (left.as_f64().is_some() && left.as_f64() == right.as_f64())
+        }
         _ => left == right || (is_empty(left) && is_empty(right)),
     }
 }
@@ -76,7 +83,10 @@ fn between(live: &Value, wanted: &Value) -> Option<Value> {
     let (Value::Object(live), Value::Object(wanted)) = (live, wanted) else {
         return Some(wanted.clone());
     };
-    let removed = live.iter().filter(|(key, inner)| !is_empty(inner) && wanted.get(*key).is_none_or(Value::is_null)).map(|(key, _)| (key.clone(), Value::Null));
+    let removed = live
+        .iter()
+        .filter(|(key, inner)| !is_empty(inner) && wanted.get(*key).is_none_or(Value::is_null))
+        .map(|(key, _)| (key.clone(), Value::Null));
     let changed = wanted.iter().filter(|(_, inner)| !inner.is_null()).filter_map(|(key, inner)| match live.get(key) {
         Some(present) => between(present, inner).map(|patch| (key.clone(), patch)),
         None => (!is_empty(inner)).then(|| (key.clone(), without_nulls(inner))),
@@ -88,7 +98,12 @@ fn between(live: &Value, wanted: &Value) -> Option<Value> {
 /// A merge patch would take nulls in a new map as removals; the object stays the same without them.
 fn without_nulls(value: &Value) -> Value {
     match value {
-        Value::Object(map) => Value::Object(map.iter().filter(|(_, inner)| !inner.is_null()).map(|(key, inner)| (key.clone(), without_nulls(inner))).collect()),
+        Value::Object(map) => Value::Object(
+            map.iter()
+                .filter(|(_, inner)| !inner.is_null())
+                .map(|(key, inner)| (key.clone(), without_nulls(inner)))
+                .collect(),
+        ),
         other => other.clone(),
     }
 }
@@ -130,16 +145,24 @@ mod tests {
     fn a_patch_carries_only_what_differs() {
         let live = json!({"metadata": {"resourceVersion": "7", "labels": {"a": "1", "b": "2"}}, "spec": {"keep": true, "list": [1, 2]}, "status": {"x": 1}});
         let wanted = json!({"metadata": {"labels": {"a": "1"}}, "spec": {"keep": true, "list": [1, 3]}});
-        assert_eq!(merge_patch(&live, &wanted), Some(json!({"metadata": {"labels": {"b": null}}, "spec": {"list": [1, 3]}})));
+        assert_eq!(
+            merge_patch(&live, &wanted),
+            Some(json!({"metadata": {"labels": {"b": null}}, "spec": {"list": [1, 3]}}))
+        );
         assert_eq!(merge_patch(&live, &live), None);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0..9i64).prop_map(Value::from), "[ab]{0,2}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (0..9i64).prop_map(Value::from),
+            "[ab]{0,2}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..3).prop_map(Value::Array),
-                prop::collection::btree_map("[abc]", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+                prop::collection::btree_map("[abc]", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }

@@ -54,7 +54,11 @@ impl Kind {
 
     /// A reference to the object of this kind with that name.
     pub fn object(&'static self, namespace: &str, name: &str) -> ObjectRef {
-        ObjectRef { kind: self, namespace: if self.namespaced { namespace.to_owned() } else { String::new() }, name: name.to_owned() }
+        ObjectRef {
+            kind: self,
+            namespace: if self.namespaced { namespace.to_owned() } else { String::new() },
+            name: name.to_owned(),
+        }
     }
 }
 
@@ -99,7 +103,8 @@ pub static CONFIG_MAP: Kind = Kind::main("", "v1", "ConfigMap", "configmaps");
 /// `v1 Secret`. Watched as metadata only.
 pub static SECRET: Kind = Kind::main("", "v1", "Secret", "secrets");
 /// `autoscaling/v2 HorizontalPodAutoscaler`.
-pub static HORIZONTAL_POD_AUTOSCALER: Kind = Kind::main("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers");
+pub static HORIZONTAL_POD_AUTOSCALER: Kind =
+    Kind::main("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers");
 /// `networking.k8s.io/v1 Ingress`.
 pub static INGRESS: Kind = Kind::main("networking.k8s.io", "v1", "Ingress", "ingresses");
 /// `v1 Event`.

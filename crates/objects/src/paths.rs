@@ -15,7 +15,9 @@ pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
 pub fn integer(object: &Value, pointer: &str) -> Option<i64> {
     let value = object.pointer(pointer)?;
     #[expect(clippy::cast_possible_truncation, reason = "only integral floats within range pass")]
-    value.as_i64().or_else(|| value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15).map(|float| float as i64))
+    value
+        .as_i64()
+        .or_else(|| value.as_f64().filter(|float| float.fract() == 0.0 && float.abs() < 9e15).map(|float| float as i64))
 }
 
 /// The elements of the list at a JSON pointer; none when absent.
@@ -83,7 +85,8 @@ pub fn as_map(value: &mut Value) -> Option<&mut Map<String, Value>> {
 
 /// The controller among an object's owners: the owner reference with `controller: true`.
 pub fn controller(object: &Value) -> Option<&Value> {
-    list(object, "/metadata/ownerReferences").find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
+    list(object, "/metadata/ownerReferences")
+        .find(|owner| owner.get("controller").and_then(Value::as_bool) == Some(true))
 }
 
 #[cfg(test)]

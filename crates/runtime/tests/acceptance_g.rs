@@ -14,7 +14,8 @@ async fn with_alerts(mut spec: Value) -> World {
     for name in severities {
         world.alert_provider(name);
     }
-    spec["alerts"] = severities.iter().map(|name| json!({"name": name, "severity": name, "providerRef": {"name": name}})).collect();
+    spec["alerts"] =
+        severities.iter().map(|name| json!({"name": name, "severity": name, "providerRef": {"name": name}})).collect();
     world.ready(canary("cart", "istio", spec)).await
 }
 
@@ -31,14 +32,20 @@ async fn g_01_confirm_rollout_closed() {
     let (status, reason, message) = world.condition("Promoted").unwrap();
     assert_eq!((status.as_str(), reason.as_str(), message.as_str()), ("Unknown", "Waiting", "Waiting for approval."));
     let asked = world.net.sent_to("hooks/gate");
-    assert_eq!((&asked[0].body["phase"], &asked.last().unwrap().body["phase"]), (&json!("Initialized"), &json!("Waiting")));
+    assert_eq!(
+        (&asked[0].body["phase"], &asked.last().unwrap().body["phase"]),
+        (&json!("Initialized"), &json!("Waiting"))
+    );
     assert!((6..=8).contains(&asked.len()), "once an interval: {}", asked.len());
     // Another address: asked at once or an interval later.
     let mut hooks = world.get("canary", "cart")["spec"]["analysis"]["webhooks"].clone();
     hooks[0]["url"] = json!("http://hooks/approve");
     world.edit(json!({"analysis": {"webhooks": hooks}}));
     world.wait_for("Succeeded").await;
-    assert_eq!(world.story_since("waiting for approval")[..2], ["N Confirm-rollout check gate passed", "N New revision detected! Scaling up cart.shop"]);
+    assert_eq!(
+        world.story_since("waiting for approval")[..2],
+        ["N Confirm-rollout check gate passed", "N New revision detected! Scaling up cart.shop"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -60,8 +67,14 @@ async fn g_03_confirm_promotion() {
     world.wait_for("WaitingPromotion").await;
     let (checks, queries) = (world.net.sent_to("hooks/load").len(), world.net.queries().len());
     world.seconds(60).await;
-    assert!(world.net.sent_to("hooks/load").len() >= checks + 5 && world.net.queries().len() >= queries + 5, "the checks go on");
-    assert_eq!((world.weights(), world.status()["canaryWeight"].as_i64(), world.status()["iterations"].as_i64()), ((80, 20), Some(0), Some(-1)));
+    assert!(
+        world.net.sent_to("hooks/load").len() >= checks + 5 && world.net.queries().len() >= queries + 5,
+        "the checks go on"
+    );
+    assert_eq!(
+        (world.weights(), world.status()["canaryWeight"].as_i64(), world.status()["iterations"].as_i64()),
+        ((80, 20), Some(0), Some(-1))
+    );
     assert_eq!(world.alerts("warn"), ["Canary promotion is waiting for approval."]);
     assert_eq!(world.told("Halt cart.shop advancement waiting for promotion approval gate"), 1);
     world.net.hook_says("gate", 200, "");
@@ -102,7 +115,10 @@ async fn g_04_confirm_traffic_increase() {
     world.deploy("demo:2");
     world.wait_told("canary weight 10").await;
     world.seconds(45).await;
-    assert_eq!((world.weights(), world.status()["failedChecks"].as_i64(), world.status()["phase"].as_str()), ((90, 10), Some(0), Some("Progressing")));
+    assert_eq!(
+        (world.weights(), world.status()["failedChecks"].as_i64(), world.status()["phase"].as_str()),
+        ((90, 10), Some(0), Some("Progressing"))
+    );
     assert!(world.told("W Halt cart.shop advancement waiting for traffic increase approval gate") >= 4);
     assert_eq!(world.alerts("warn"), ["Canary traffic increase is waiting for approval."]);
     world.net.hook_says("gate", 200, "");
@@ -117,7 +133,12 @@ async fn g_05_pre_rollout_failing() {
         world.net.hook_says("smoke", status, "boom");
         world.deploy("demo:2");
         world.wait_for("Failed").await;
-        assert_eq!(world.told("W Halt cart.shop advancement pre-rollout check smoke failed boom"), 2, "{}", world.report());
+        assert_eq!(
+            world.told("W Halt cart.shop advancement pre-rollout check smoke failed boom"),
+            2,
+            "{}",
+            world.report()
+        );
         assert_eq!((world.told("Advance"), world.alerts("x").len()), (0, 0));
         assert_eq!(world.writes_to("virtualservices.networking.istio.io").len(), 1, "no traffic moved");
     }
@@ -159,7 +180,11 @@ async fn g_08_rollback_hook() {
     world.wait_for("Failed").await;
     assert_eq!(
         world.story_since("canary weight 20"),
-        ["W Rollback check undo passed", "W Rolling back cart.shop manual webhook invoked", "W Canary failed! Scaling down cart.shop"]
+        [
+            "W Rollback check undo passed",
+            "W Rolling back cart.shop manual webhook invoked",
+            "W Canary failed! Scaling down cart.shop"
+        ]
     );
     world.assert_told("N Rollback hook undo not signaling a rollback");
     assert_eq!(world.alerts("warn"), ["Rolling back manual webhook invoked"]);
@@ -168,7 +193,9 @@ async fn g_08_rollback_hook() {
 
 #[tokio::test(start_paused = true)]
 async fn g_08_the_rollback_hook_is_asked_while_the_gate_is_closed() {
-    let world = World::initialized("istio", with_hook(with_hook(steps(10, 50), "rollback", "undo"), "confirm-rollout", "gate")).await;
+    let world =
+        World::initialized("istio", with_hook(with_hook(steps(10, 50), "rollback", "undo"), "confirm-rollout", "gate"))
+            .await;
     world.net.hook_says("gate", 403, "");
     world.net.hook_says("undo", 403, "");
     world.deploy("demo:2");
@@ -179,7 +206,9 @@ async fn g_08_the_rollback_hook_is_asked_while_the_gate_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn g_09_status_codes() {
-    for (status, passes) in [(200, true), (201, true), (202, true), (204, false), (404, false), (501, false), (429, false)] {
+    for (status, passes) in
+        [(200, true), (201, true), (202, true), (204, false), (404, false), (501, false), (429, false)]
+    {
         let world = World::initialized("istio", with_hook(steps(10, 10), "pre-rollout", "smoke")).await;
         world.net.hook_says("smoke", status, "");
         world.deploy("demo:2");
@@ -188,10 +217,14 @@ async fn g_09_status_codes() {
     let mut spec = with_hook(steps(10, 10), "pre-rollout", "smoke");
     spec["webhooks"][0]["retries"] = json!(3);
     let world = World::initialized("istio", spec).await;
-    world.net.hook("smoke", [Reply::status(500), Reply::Broken("connection refused", true), Reply::status(503), Reply::status(200)]);
+    world.net.hook(
+        "smoke",
+        [Reply::status(500), Reply::Broken("connection refused", true), Reply::status(503), Reply::status(200)],
+    );
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
-    let at: Vec<u64> = world.net.sent_to("hooks/smoke").windows(2).map(|pair| (pair[1].at - pair[0].at).as_secs()).collect();
+    let at: Vec<u64> =
+        world.net.sent_to("hooks/smoke").windows(2).map(|pair| (pair[1].at - pair[0].at).as_secs()).collect();
     assert_eq!(at, [1, 2, 4], "growing pauses");
     world.net.hook("smoke", [Reply::Broken("connection refused", true)]);
     world.deploy("demo:3");
@@ -214,8 +247,14 @@ async fn g_10_payload() {
     world.wait_for("Succeeded").await;
     let sent = world.net.sent_to("hooks/smoke");
     let body = &sent[0].body;
-    assert_eq!(body.as_object().unwrap().keys().collect::<Vec<_>>(), ["name", "namespace", "phase", "checksum", "metadata"]);
-    assert_eq!((&body["name"], &body["namespace"], &body["phase"], &body["metadata"]), (&json!("cart"), &json!("shop"), &json!("Progressing"), &json!({"who": "me"})));
+    assert_eq!(
+        body.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["name", "namespace", "phase", "checksum", "metadata"]
+    );
+    assert_eq!(
+        (&body["name"], &body["namespace"], &body["phase"], &body["metadata"]),
+        (&json!("cart"), &json!("shop"), &json!("Progressing"), &json!({"who": "me"}))
+    );
     assert!(sent[0].headers.contains(&("Content-Type".to_owned(), "application/json".to_owned())));
     assert_ne!(body["checksum"], sent[1].body["checksum"], "another revision");
 }
@@ -280,10 +319,27 @@ async fn g_13_alert_routing() {
         {"name": "c", "severity": "info", "providerRef": {"name": "plain"}},
     ]);
     let world = world.ready(canary("cart", "istio", spec)).await;
-    assert_eq!((world.alerts("plain").len(), world.alerts("secret").len(), world.alerts("wrong").len(), world.alerts("global").len()), (1, 1, 0, 0));
+    assert_eq!(
+        (
+            world.alerts("plain").len(),
+            world.alerts("secret").len(),
+            world.alerts("wrong").len(),
+            world.alerts("global").len()
+        ),
+        (1, 1, 0, 0)
+    );
     let sent = &world.net.sent_to("alerts/secret")[0];
-    assert!(sent.headers.iter().any(|(name, value)| name == "Authorization" && value == "Bearer abc"), "{:?}", sent.headers);
-    let fields: Vec<&str> = sent.body["attachments"][0]["fields"].as_array().unwrap().iter().map(|field| field["title"].as_str().unwrap()).collect();
+    assert!(
+        sent.headers.iter().any(|(name, value)| name == "Authorization" && value == "Bearer abc"),
+        "{:?}",
+        sent.headers
+    );
+    let fields: Vec<&str> = sent.body["attachments"][0]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|field| field["title"].as_str().unwrap())
+        .collect();
     assert_eq!(fields, ["Cluster", "Target", "Failed checks threshold", "Progress deadline", "Traffic routing"]);
     world.edit(json!({"analysis": {"alerts": null}}));
     world.deploy("demo:2");

@@ -15,7 +15,10 @@ async fn l_01_initialization_creates_the_primary_side() {
     assert_eq!(primary["spec"]["replicas"], 1);
     assert_eq!(primary["metadata"]["ownerReferences"][0]["kind"], "Canary");
     assert_eq!(primary["metadata"]["ownerReferences"][0]["controller"], true);
-    assert_eq!(primary["spec"]["template"]["spec"]["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["name"], "cart-secret-primary");
+    assert_eq!(
+        primary["spec"]["template"]["spec"]["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["name"],
+        "cart-secret-primary"
+    );
     for (name, pods) in [("cart", "cart-primary"), ("cart-primary", "cart-primary"), ("cart-canary", "cart")] {
         let service = world.get("service", name);
         assert_eq!(service["spec"]["selector"], json!({"app": pods}), "{name}");
@@ -38,7 +41,10 @@ const TOOLKIT: [&str; 2] = ["helm.toolkit.fluxcd.io/driftDetection", "kustomize.
 /// Position of the first write of the operator that begins so.
 fn position(world: &World, call: &str) -> usize {
     let log = world.lab.requests();
-    let at = log.entries().filter(|entry| entry.call.user_agent == "flagger").position(|entry| entry.call.to_string().starts_with(call));
+    let at = log
+        .entries()
+        .filter(|entry| entry.call.user_agent == "flagger")
+        .position(|entry| entry.call.to_string().starts_with(call));
     at.unwrap_or_else(|| panic!("never: {call}\n{}", world.report()))
 }
 
@@ -65,7 +71,10 @@ async fn l_02_order_protects_traffic() {
     world.assert_told("W cart-primary.shop not ready: waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available");
     world.wait_for("Initialized").await;
     let switched = position(&world, "patch services shop/cart");
-    assert!(switched < position(&world, "patch deployments.apps shop/cart"), "clients are sent away before the pods go");
+    assert!(
+        switched < position(&world, "patch deployments.apps shop/cart"),
+        "clients are sent away before the pods go"
+    );
     assert!(switched < position(&world, "create virtualservices.networking.istio.io shop"));
 }
 
@@ -85,7 +94,8 @@ async fn l_03_initialization_without_analysis_does_not_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn l_04_labels_and_annotations_by_prefix() {
-    let world = World::with(settings(|settings| settings.include_label_prefixes = vec!["app.kubernetes.io".to_owned()])).await;
+    let world =
+        World::with(settings(|settings| settings.include_label_prefixes = vec!["app.kubernetes.io".to_owned()])).await;
     let world = world.ready(canary("cart", "istio", steps(10, 30))).await;
     let primary = world.get("deploy", "cart-primary");
     assert_eq!(primary["metadata"]["labels"]["app.kubernetes.io/managed-by"], "keep-me");
@@ -112,7 +122,10 @@ async fn l_05_selector_label_choice() {
         world.apply(target);
         world.apply(canary("cart", "istio", steps(10, 30)));
         world.wait_for("Initialized").await;
-        assert_eq!(world.get("deploy", "cart-primary")["spec"]["selector"]["matchLabels"], json!({label: "cart-primary"}));
+        assert_eq!(
+            world.get("deploy", "cart-primary")["spec"]["selector"]["matchLabels"],
+            json!({label: "cart-primary"})
+        );
     }
     let world = World::new().await;
     let mut target = deployment("cart", "demo:1");
@@ -138,7 +151,9 @@ async fn l_06_port_discovery() {
             .as_array()
             .unwrap()
             .iter()
-            .map(|port| (port["name"].as_str().unwrap(), port["port"].as_i64().unwrap(), port["targetPort"].as_i64().unwrap()))
+            .map(|port| {
+                (port["name"].as_str().unwrap(), port["port"].as_i64().unwrap(), port["targetPort"].as_i64().unwrap())
+            })
             .collect();
         let mut sorted = ports.clone();
         sorted.sort_unstable();
@@ -164,7 +179,11 @@ async fn l_07_service_customisation() {
     world.merge("service", "cart", json!({"metadata": {"annotations": {"foreign": "1", "mine": "1"}}}));
     world.seconds(1).await;
     let annotations = world.get("service", "cart")["metadata"]["annotations"].clone();
-    assert_eq!((&annotations["foreign"], &annotations["mine"]), (&json!(null), &json!("1")), "taken back at once, but for what is unmanaged");
+    assert_eq!(
+        (&annotations["foreign"], &annotations["mine"]),
+        (&json!(null), &json!("1")),
+        "taken back at once, but for what is unmanaged"
+    );
     world.edit(json!({"service": {"apex": null}}));
     world.seconds(1).await;
     assert_eq!(world.get("service", "cart")["metadata"]["annotations"]["a"], json!(null));
@@ -183,7 +202,10 @@ async fn l_08_adoption_of_an_existing_service() {
     assert_eq!(service["metadata"]["ownerReferences"], json!(null));
     assert_eq!(service["metadata"]["labels"], json!({"mine": "yes"}));
     let annotations = service["metadata"]["annotations"].as_object().unwrap();
-    assert_eq!(annotations.keys().collect::<std::collections::BTreeSet<_>>(), TOOLKIT.map(str::to_owned).iter().collect());
+    assert_eq!(
+        annotations.keys().collect::<std::collections::BTreeSet<_>>(),
+        TOOLKIT.map(str::to_owned).iter().collect()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -207,8 +229,14 @@ async fn l_09_happy_promotion() {
             "N Promotion completed! Scaling down cart.shop",
         ]
     );
-    assert_eq!((world.image("cart-primary"), world.replicas("cart"), world.weights()), ("demo:2".to_owned(), 0, (100, 0)));
-    let id = world.get("deploy", "cart-primary")["spec"]["template"]["metadata"]["annotations"]["flagger-id"].as_str().unwrap().to_owned();
+    assert_eq!(
+        (world.image("cart-primary"), world.replicas("cart"), world.weights()),
+        ("demo:2".to_owned(), 0, (100, 0))
+    );
+    let id = world.get("deploy", "cart-primary")["spec"]["template"]["metadata"]["annotations"]["flagger-id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!((id.len(), id.as_bytes()[14]), (36, b'4'));
     assert_eq!(world.status()["lastAppliedSpec"], world.status()["lastPromotedSpec"]);
     let promoted = world.condition("Promoted").unwrap();
@@ -232,7 +260,8 @@ async fn l_10_to_l_12_steps() {
         world.deploy("demo:2");
         world.wait_for("Succeeded").await;
         let told: Vec<String> = world.story().into_iter().filter(|line| line.contains("Advance")).collect();
-        let expected: Vec<String> = expected.into_iter().map(|weight| format!("N Advance cart.shop canary weight {weight}")).collect();
+        let expected: Vec<String> =
+            expected.into_iter().map(|weight| format!("N Advance cart.shop canary weight {weight}")).collect();
         assert_eq!(told, expected);
     }
 }
@@ -242,7 +271,10 @@ async fn l_12_staged_promotion() {
     let world = World::initialized("istio", analysis(json!({"stepWeight": 100, "stepWeightPromotion": 50}))).await;
     world.deploy("demo:2");
     world.wait_told("primary weight 50").await;
-    assert_eq!((world.weights(), world.status()["phase"].as_str(), world.status()["canaryWeight"].as_i64()), ((50, 50), Some("Promoting"), Some(50)));
+    assert_eq!(
+        (world.weights(), world.status()["phase"].as_str(), world.status()["canaryWeight"].as_i64()),
+        ((50, 50), Some("Promoting"), Some(50))
+    );
     world.wait_told("primary weight 100").await;
     assert_eq!((world.weights(), world.status()["phase"].as_str()), ((100, 0), Some("Finalising")));
     world.wait_for("Succeeded").await;
@@ -271,7 +303,10 @@ async fn l_13_metric_failure_and_rollback() {
         ]
     );
     let status = world.status();
-    assert_eq!((world.weights(), world.replicas("cart"), status["failedChecks"].as_i64(), status["canaryWeight"].as_i64()), ((100, 0), 0, Some(0), Some(0)));
+    assert_eq!(
+        (world.weights(), world.replicas("cart"), status["failedChecks"].as_i64(), status["canaryWeight"].as_i64()),
+        ((100, 0), 0, Some(0), Some(0))
+    );
     assert_eq!(
         world.condition("Promoted").unwrap(),
         ("False".to_owned(), "Failed".to_owned(), "Canary analysis failed, Deployment scaled to zero.".to_owned())
@@ -299,7 +334,8 @@ async fn l_15_and_l_16_texts_of_failed_checks() {
         {"name": "errors", "interval": "1m", "query": "sum(errors_total)", "thresholdRange": {"max": 5}},
         {"name": "request-success-rate", "interval": "1m", "thresholdRange": {"min": 99}},
     ]);
-    let world = World::initialized("istio", analysis(json!({"stepWeight": 10, "threshold": 9, "metrics": metrics}))).await;
+    let world =
+        World::initialized("istio", analysis(json!({"stepWeight": 10, "threshold": 9, "metrics": metrics}))).await;
     world.net.values("histogram_quantile", &["1515", "50"]);
     world.net.values("errors_total", &["6.2", "1"]);
     world.net.metric("istio_requests_total", [net::series(&[]), Reply::Value("100")]);
@@ -343,11 +379,18 @@ async fn l_18_change_during_analysis_restarts() {
     world.wait_told("canary weight 20").await;
     world.deploy("demo:3");
     world.wait_told("Restarting").await;
-    assert_eq!((world.weights(), world.status()["canaryWeight"].as_i64(), world.status()["phase"].as_str()), ((100, 0), Some(0), Some("Progressing")));
+    assert_eq!(
+        (world.weights(), world.status()["canaryWeight"].as_i64(), world.status()["phase"].as_str()),
+        ((100, 0), Some(0), Some("Progressing"))
+    );
     world.assert_told("N New revision detected! Restarting analysis for cart.shop");
     world.wait_for("Succeeded").await;
     let since = world.story_since("Restarting");
-    assert!(since.contains(&"N Pre-rollout check smoke passed".to_owned()) && since.contains(&"N Advance cart.shop canary weight 10".to_owned()), "{since:?}");
+    assert!(
+        since.contains(&"N Pre-rollout check smoke passed".to_owned())
+            && since.contains(&"N Advance cart.shop canary weight 10".to_owned()),
+        "{since:?}"
+    );
     assert_eq!(world.image("cart-primary"), "demo:3");
 }
 
@@ -380,18 +423,26 @@ async fn l_21_config_tracking_opt_outs() {
     let world = World::new().await;
     let mut secret = secret("one");
     secret["metadata"]["annotations"] = json!({"flagger.app/config-tracking": "disabled"});
-    let world = { world.apply(secret); world };
+    let world = {
+        world.apply(secret);
+        world
+    };
     world.apply(deployment("cart", "demo:1"));
     world.apply(canary("cart", "istio", steps(10, 30)));
     world.wait_for("Initialized").await;
     assert!(world.try_get("secret", "cart-secret-primary").is_none());
-    let env = |world: &World| world.get("deploy", "cart-primary")["spec"]["template"]["spec"]["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["name"].clone();
+    let env = |world: &World| {
+        world.get("deploy", "cart-primary")["spec"]["template"]["spec"]["containers"][0]["env"][0]["valueFrom"]["secretKeyRef"]["name"].clone()
+    };
     assert_eq!(env(&world), "cart-secret");
     world.merge("secret", "cart-secret", json!({"stringData": {"token": "two"}}));
     world.seconds(120).await;
     assert_eq!(world.status()["phase"], "Initialized");
 
-    let world = World::with(settings(|settings| settings.config_tracking = false)).await.ready(canary("cart", "istio", steps(10, 30))).await;
+    let world = World::with(settings(|settings| settings.config_tracking = false))
+        .await
+        .ready(canary("cart", "istio", steps(10, 30)))
+        .await;
     assert_eq!(env(&world), "cart-secret");
 }
 
@@ -422,7 +473,9 @@ async fn l_22_skip_analysis() {
     world.alert_provider("infos");
     let world = world.ready(skipping(canary("cart", "istio", spec))).await;
     let queries = world.net.queries().len();
-    world.wait_until("the primary is ready", |world| world.get("deploy", "cart-primary")["status"]["readyReplicas"] == 1).await;
+    world
+        .wait_until("the primary is ready", |world| world.get("deploy", "cart-primary")["status"]["readyReplicas"] == 1)
+        .await;
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
     let story = world.story_since("New revision detected!");
@@ -458,7 +511,10 @@ async fn l_23_skip_analysis_with_a_bad_image() {
     world.edit(json!({"skipAnalysis": true}));
     world.deploy("demo:missing");
     world.wait_for("Failed").await;
-    assert_eq!((world.image("cart-primary"), world.replicas("cart-primary"), world.replicas("cart")), ("demo:1".to_owned(), 1, 0));
+    assert_eq!(
+        (world.image("cart-primary"), world.replicas("cart-primary"), world.replicas("cart")),
+        ("demo:1".to_owned(), 1, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -474,7 +530,11 @@ async fn l_24_canary_never_becomes_ready() {
     let story = world.story();
     assert_eq!(
         story[story.len() - 3..],
-        [format!("W {why}"), format!("W Rolling back cart.shop progress deadline exceeded {why}"), "W Canary failed! Scaling down cart.shop".to_owned()]
+        [
+            format!("W {why}"),
+            format!("W Rolling back cart.shop progress deadline exceeded {why}"),
+            "W Canary failed! Scaling down cart.shop".to_owned()
+        ]
     );
     assert_eq!(world.alerts("errors"), [format!("Progress deadline exceeded {why}")]);
     assert_eq!(world.replicas("cart"), 0);
@@ -485,9 +545,22 @@ async fn l_25_primary_unhealthy_during_analysis() {
     let world = World::initialized("istio", steps(10, 50)).await;
     world.deploy("demo:2");
     world.wait_told("canary weight 10").await;
-    world.lab.merge_status("deploy", "shop", "cart-primary", &json!({"status": {"availableReplicas": 0, "readyReplicas": 0}})).unwrap();
+    world
+        .lab
+        .merge_status(
+            "deploy",
+            "shop",
+            "cart-primary",
+            &json!({"status": {"availableReplicas": 0, "readyReplicas": 0}}),
+        )
+        .unwrap();
     world.seconds(1).await;
-    assert_eq!((world.told("cart-primary.shop not ready"), world.status()["failedChecks"].as_i64()), (2, Some(0)), "{}", world.report());
+    assert_eq!(
+        (world.told("cart-primary.shop not ready"), world.status()["failedChecks"].as_i64()),
+        (2, Some(0)),
+        "{}",
+        world.report()
+    );
     world.wait_for("Succeeded").await;
 }
 
@@ -500,7 +573,12 @@ async fn l_26_primary_fails_during_promotion() {
     world.lab.set_hook(Some(std::sync::Arc::new(BreakPrimary(world.lab.clone()))));
     world.wait_for("Failed").await;
     world.lab.set_hook(None);
-    assert_eq!((world.weights(), world.replicas("cart"), world.status()["canaryWeight"].as_i64()), ((0, 100), 1, Some(100)), "{}", world.report());
+    assert_eq!(
+        (world.weights(), world.replicas("cart"), world.status()["canaryWeight"].as_i64()),
+        ((0, 100), 1, Some(100)),
+        "{}",
+        world.report()
+    );
     let text = "Promotion of cart.shop failed, primary not ready: ";
     assert_eq!(world.told(text), 1);
     assert_eq!(world.net.sent_to("hooks/after")[0].body["phase"], "Failed");
@@ -581,7 +659,11 @@ async fn l_30_interval_change() {
 #[tokio::test(start_paused = true)]
 async fn l_31_replica_change_without_autoscaler() {
     let world = World::initialized("istio", steps(10, 20)).await;
-    world.merge("deploy", "cart", json!({"spec": {"replicas": 4, "template": {"metadata": {"annotations": {"more": "1"}}}}}));
+    world.merge(
+        "deploy",
+        "cart",
+        json!({"spec": {"replicas": 4, "template": {"metadata": {"annotations": {"more": "1"}}}}}),
+    );
     world.wait_told("canary weight 10").await;
     assert_eq!(world.replicas("cart"), 4);
     world.wait_for("Succeeded").await;
@@ -597,9 +679,9 @@ async fn l_32_affinity_rewrite() {
     let world = World::new().await;
     let mut target = deployment("cart", "demo:1");
     let term = |key: &str| json!({"topologyKey": "zone", "labelSelector": {"matchExpressions": [{"key": key, "operator": "In", "values": ["cart"]}]}});
-    target["spec"]["template"]["spec"]["affinity"] = json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term("app"), term("other")]}});
-    target["spec"]["template"]["spec"]["topologySpreadConstraints"] =
-        json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "cart", "other": "cart"}}}]);
+    target["spec"]["template"]["spec"]["affinity"] =
+        json!({"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term("app"), term("other")]}});
+    target["spec"]["template"]["spec"]["topologySpreadConstraints"] = json!([{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "labelSelector": {"matchLabels": {"app": "cart", "other": "cart"}}}]);
     world.apply(secret("one"));
     world.apply(target);
     world.apply(canary("cart", "istio", steps(10, 30)));
@@ -608,5 +690,8 @@ async fn l_32_affinity_rewrite() {
     let terms = &spec["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"];
     let values = |at: usize| terms[at]["labelSelector"]["matchExpressions"][0]["values"].clone();
     assert_eq!((values(0), values(1)), (json!(["cart-primary"]), json!(["cart"])));
-    assert_eq!(spec["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"], json!({"app": "cart-primary", "other": "cart"}));
+    assert_eq!(
+        spec["topologySpreadConstraints"][0]["labelSelector"]["matchLabels"],
+        json!({"app": "cart-primary", "other": "cart"})
+    );
 }

@@ -25,10 +25,16 @@ async fn is_01_init() {
     let world = World::new().await.ready(object.clone()).await;
     for name in ["cart-primary", "cart-canary"] {
         let rule = world.get("destinationrule", name);
-        assert_eq!((&rule["spec"]["host"], &rule["spec"]["trafficPolicy"]), (&json!(name), &object["spec"]["service"]["trafficPolicy"]));
+        assert_eq!(
+            (&rule["spec"]["host"], &rule["spec"]["trafficPolicy"]),
+            (&json!(name), &object["spec"]["service"]["trafficPolicy"])
+        );
     }
     let service = world.get("virtualservice", "cart");
-    assert_eq!((&service["spec"]["hosts"], &service["spec"]["gateways"]), (&json!(["cart.example.com", "cart"]), &json!(["public"])));
+    assert_eq!(
+        (&service["spec"]["hosts"], &service["spec"]["gateways"]),
+        (&json!(["cart.example.com", "cart"]), &json!(["public"]))
+    );
     assert_eq!(service["metadata"]["ownerReferences"][0]["name"], "cart");
     let routes = service["spec"]["http"].as_array().unwrap();
     assert_eq!(routes.len(), 1);
@@ -43,10 +49,16 @@ async fn is_01_init() {
 async fn is_02_weighted_with_custom_template() {
     let world = World::new().await;
     world.lab.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "istio-system"}})).unwrap();
-    world.apply(template("istio-system", "latency", "latency{reporter=\"{{ variables.reporter }}\",ns=\"{{ namespace }}\"}[{{ interval }}]"));
+    world.apply(template(
+        "istio-system",
+        "latency",
+        "latency{reporter=\"{{ variables.reporter }}\",ns=\"{{ namespace }}\"}[{{ interval }}]",
+    ));
     let metrics = json!([{"name": "latency", "interval": "30s", "thresholdRange": {"max": 500},
         "templateRef": {"name": "latency", "namespace": "istio-system"}, "templateVariables": {"reporter": "destination"}}]);
-    let world = world.ready(canary("cart", "istio", analysis(json!({"stepWeight": 10, "maxWeight": 30, "metrics": metrics})))).await;
+    let world = world
+        .ready(canary("cart", "istio", analysis(json!({"stepWeight": 10, "maxWeight": 30, "metrics": metrics}))))
+        .await;
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
     let asked = r#"latency{reporter="destination",ns="shop"}[30s]"#;
@@ -91,7 +103,10 @@ async fn is_04_adopt_and_revert() {
     let world = world.ready(object).await;
     let taken = world.get("virtualservice", "cart");
     assert_eq!(world.weights(), (100, 0));
-    let kept: Value = serde_json::from_str(taken["metadata"]["annotations"]["flagger.kubernetes.io/original-configuration"].as_str().unwrap()).unwrap();
+    let kept: Value = serde_json::from_str(
+        taken["metadata"]["annotations"]["flagger.kubernetes.io/original-configuration"].as_str().unwrap(),
+    )
+    .unwrap();
     assert_eq!(kept, own);
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
@@ -99,11 +114,16 @@ async fn is_04_adopt_and_revert() {
     world.wait_until("it is gone", |world| world.try_get("canary", "cart").is_none()).await;
     world.seconds(5).await;
     assert_eq!(world.get("virtualservice", "cart")["spec"], own);
-    assert_eq!((&world.get("service", "cart")["spec"]["selector"], world.replicas("cart")), (&json!({"app": "cart"}), 1));
+    assert_eq!(
+        (&world.get("service", "cart")["spec"]["selector"], world.replicas("cart")),
+        (&json!({"app": "cart"}), 1)
+    );
 }
 
 fn affinity() -> Value {
-    analysis(json!({"stepWeight": 10, "maxWeight": 20, "sessionAffinity": {"cookieName": "c1", "primaryCookieName": "p1", "secure": true}}))
+    analysis(
+        json!({"stepWeight": 10, "maxWeight": 20, "sessionAffinity": {"cookieName": "c1", "primaryCookieName": "p1", "secure": true}}),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,7 +132,8 @@ async fn is_05_session_affinity() {
     world.deploy("demo:2");
     world.wait_told("canary weight 10").await;
     let status = world.status();
-    let (cookie, primary) = (status["sessionAffinityCookie"].as_str().unwrap(), status["primarySessionAffinityCookie"].as_str().unwrap());
+    let (cookie, primary) =
+        (status["sessionAffinityCookie"].as_str().unwrap(), status["primarySessionAffinityCookie"].as_str().unwrap());
     let (id, primary_id) = (cookie.strip_prefix("c1=").unwrap(), primary.strip_prefix("p1=").unwrap());
     assert!(id.len() == 10 && id.bytes().all(|letter| letter.is_ascii_alphabetic()));
     let routes = http(&world);
@@ -153,7 +174,9 @@ async fn is_07_delegation() {
     object["spec"]["service"] = json!({"port": 8080, "portDiscovery": true, "delegation": true});
     let world = world.ready(object).await;
     let spec = world.get("virtualservice", "cart")["spec"].clone();
-    assert!(spec["hosts"].as_array().is_none_or(Vec::is_empty) && spec["gateways"].as_array().is_none_or(Vec::is_empty));
+    assert!(
+        spec["hosts"].as_array().is_none_or(Vec::is_empty) && spec["gateways"].as_array().is_none_or(Vec::is_empty)
+    );
     assert_eq!(spec["http"][0]["route"][0]["destination"]["port"]["number"], 8080);
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
@@ -170,7 +193,11 @@ async fn is_08_tcp() {
     world.deploy("demo:2");
     world.wait_told("canary weight 10").await;
     let spec = world.get("virtualservice", "cart")["spec"].clone();
-    assert_eq!((spec["tcp"][0]["route"][0]["weight"].as_i64(), spec["tcp"][0]["route"][1]["weight"].as_i64()), (Some(90), Some(10)), "{spec}");
+    assert_eq!(
+        (spec["tcp"][0]["route"][0]["weight"].as_i64(), spec["tcp"][0]["route"][1]["weight"].as_i64()),
+        (Some(90), Some(10)),
+        "{spec}"
+    );
     assert!(spec["http"].as_array().is_none_or(Vec::is_empty));
 }
 
@@ -203,7 +230,10 @@ fn backends(world: &World, rule: usize) -> Value {
 
 #[tokio::test(start_paused = true)]
 async fn gw_01_weighted_and_rollback() {
-    let world = World::new().await.ready(gateway_canary("gatewayapi:v1", analysis(json!({"stepWeight": 10, "maxWeight": 50})))).await;
+    let world = World::new()
+        .await
+        .ready(gateway_canary("gatewayapi:v1", analysis(json!({"stepWeight": 10, "maxWeight": 50}))))
+        .await;
     let spec = world.get("httproute", "cart")["spec"].clone();
     assert_eq!((&spec["hostnames"], &spec["parentRefs"][0]["name"]), (&json!(["cart.example.com"]), &json!("entry")));
     assert_eq!(spec["parentRefs"][0]["namespace"], "infra");
@@ -258,7 +288,8 @@ async fn gw_03_ab_testing() {
     world.wait_told("iteration 1/2").await;
     let rules = world.get("httproute", "cart")["spec"]["rules"].clone();
     assert_eq!(rules[0]["matches"][0]["headers"][0], json!({"name": "x-canary", "type": "Exact", "value": "insider"}));
-    let canary = backends(&world, 0).as_array().unwrap().iter().find(|one| one["name"] == "cart-canary").cloned().unwrap();
+    let canary =
+        backends(&world, 0).as_array().unwrap().iter().find(|one| one["name"] == "cart-canary").cloned().unwrap();
     assert_eq!(canary["weight"], 100);
     assert!(backends(&world, 1).as_array().unwrap().iter().all(|one| one["name"] == "cart-primary"));
     world.wait_for("Succeeded").await;
@@ -274,13 +305,20 @@ async fn gw_04_session_affinity() {
     let sticky = &rules[0]["matches"][0]["headers"][0];
     assert_eq!((&sticky["type"], &sticky["name"]), (&json!("RegularExpression"), &json!("Cookie")));
     assert!(sticky["value"].as_str().unwrap().contains(&cookie[3..]));
-    assert!(rules.to_string().contains("ResponseHeaderModifier") && rules.to_string().contains(&format!("{cookie}; Max-Age=86400")), "{rules:#}");
+    assert!(
+        rules.to_string().contains("ResponseHeaderModifier")
+            && rules.to_string().contains(&format!("{cookie}; Max-Age=86400")),
+        "{rules:#}"
+    );
     world.wait_for("Succeeded").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn gw_05_mirroring() {
-    let world = World::new().await.ready(gateway_canary("gatewayapi:v1", analysis(json!({"iterations": 3, "mirror": true})))).await;
+    let world = World::new()
+        .await
+        .ready(gateway_canary("gatewayapi:v1", analysis(json!({"iterations": 3, "mirror": true}))))
+        .await;
     world.deploy("demo:2");
     world.wait_told("iteration 2/3").await;
     let filters = world.get("httproute", "cart")["spec"]["rules"][0]["filters"].clone();
@@ -299,7 +337,8 @@ async fn gw_06_route_customisation() {
     let world = World::new().await.ready(object).await;
     let rule = world.get("httproute", "cart")["spec"]["rules"][0].clone();
     assert_eq!(rule["timeouts"], json!({"request": "5s"}));
-    let kinds: Vec<&str> = rule["filters"].as_array().unwrap().iter().map(|filter| filter["type"].as_str().unwrap()).collect();
+    let kinds: Vec<&str> =
+        rule["filters"].as_array().unwrap().iter().map(|filter| filter["type"].as_str().unwrap()).collect();
     assert!(kinds.contains(&"RequestHeaderModifier") && kinds.contains(&"URLRewrite"), "{kinds:?}");
     world.merge("httproute", "cart", json!({"metadata": {"annotations": {"other.controller/seen": "1"}}}));
     world.deploy("demo:2");
@@ -310,7 +349,10 @@ async fn gw_06_route_customisation() {
 #[tokio::test(start_paused = true)]
 async fn gw_07_built_in_checks() {
     let metrics = json!([{"name": "request-success-rate", "interval": "1m", "thresholdRange": {"min": 99}}, {"name": "request-duration", "interval": "1m", "thresholdRange": {"max": 500}}]);
-    let world = World::new().await.ready(gateway_canary("gatewayapi:v1", analysis(json!({"stepWeight": 50, "metrics": metrics})))).await;
+    let world = World::new()
+        .await
+        .ready(gateway_canary("gatewayapi:v1", analysis(json!({"stepWeight": 50, "metrics": metrics}))))
+        .await;
     world.net.values("http_request_duration_seconds_bucket", &["1.515"]);
     world.deploy("demo:2");
     world.wait_told("W Halt cart.shop advancement request duration 1.515s > 500ms").await;
@@ -322,8 +364,13 @@ async fn ld_01_gateway_api_of_a_service_and_a_canary_without_target() {
     let world = World::new().await;
     world.apply(template("shop", "success", "success_rate"));
     let metrics = json!([{"name": "success", "interval": "1m", "threshold": 5, "templateRef": {"name": "success"}}]);
-    let mut object = canary("cart", "gatewayapi:v1beta1", analysis(json!({"stepWeight": 10, "maxWeight": 50, "metrics": metrics, "threshold": 3})));
-    object["spec"]["service"]["gatewayRefs"] = json!([{"name": "cart", "namespace": "shop", "group": "core", "kind": "Service", "port": 80}]);
+    let mut object = canary(
+        "cart",
+        "gatewayapi:v1beta1",
+        analysis(json!({"stepWeight": 10, "maxWeight": 50, "metrics": metrics, "threshold": 3})),
+    );
+    object["spec"]["service"]["gatewayRefs"] =
+        json!([{"name": "cart", "namespace": "shop", "group": "core", "kind": "Service", "port": 80}]);
     world.net.values("success_rate", &["1"]);
     let mut orphan = object.clone();
     orphan["metadata"]["name"] = json!("cart2");
@@ -338,7 +385,10 @@ async fn ld_01_gateway_api_of_a_service_and_a_canary_without_target() {
     world.deploy("demo:3");
     world.wait_for("Failed").await;
     assert_eq!(world.told("W Halt cart.shop advancement success 6.00 > 5"), 3);
-    assert_eq!(world.story_of("cart2"), [r#"W deployment cart2.shop get query error: deployments.apps "cart2" not found"#]);
+    assert_eq!(
+        world.story_of("cart2"),
+        [r#"W deployment cart2.shop get query error: deployments.apps "cart2" not found"#]
+    );
     assert!(world.try_get("service", "cart2").is_none() && world.try_get("httproute", "cart2").is_none());
 }
 
@@ -365,7 +415,9 @@ async fn ng_01_init() {
 
 #[tokio::test(start_paused = true)]
 async fn ng_01_errors() {
-    for (reference, backend, text) in [("", "cart", "ingress selector is empty"), ("cart", "other", "backend cart not found in ingress cart")] {
+    for (reference, backend, text) in
+        [("", "cart", "ingress selector is empty"), ("cart", "other", "backend cart not found in ingress cart")]
+    {
         let world = World::new().await;
         let mut ingress = ingress();
         ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]["name"] = json!(backend);
@@ -404,7 +456,10 @@ async fn ng_03_ab_testing() {
     let world = world.ready(nginx_canary(spec)).await;
     world.deploy("demo:2");
     world.wait_told("iteration 1/2").await;
-    assert_eq!((world.nginx("canary-by-header"), world.nginx("canary-by-header-value")), ("x-user".to_owned(), "insider".to_owned()));
+    assert_eq!(
+        (world.nginx("canary-by-header"), world.nginx("canary-by-header-value")),
+        ("x-user".to_owned(), "insider".to_owned())
+    );
     world.wait_for("Succeeded").await;
     assert_eq!(world.nginx("canary-by-header"), "");
 }
@@ -416,7 +471,8 @@ async fn ng_04_and_ng_05_failure_and_retry() {
     world.apply(template("shop", "latency", "latency"));
     let metrics = json!([{"name": "latency", "interval": "1m", "thresholdRange": {"max": 0.5}, "templateRef": {"name": "latency"}}]);
     world.net.values("latency", &["1.2"]);
-    let world = world.ready(nginx_canary(analysis(json!({"stepWeight": 20, "maxWeight": 40, "metrics": metrics})))).await;
+    let world =
+        world.ready(nginx_canary(analysis(json!({"stepWeight": 20, "maxWeight": 40, "metrics": metrics})))).await;
     world.deploy("demo:2");
     world.wait_for("Failed").await;
     assert_eq!(world.told("W Halt cart.shop advancement latency 1.20 > 0.5"), 2);
@@ -434,16 +490,29 @@ async fn k8_01_deployment() {
     let world = World::new().await;
     world.apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cart-svc", "namespace": "shop"},
         "spec": {"selector": {"app": "cart"}, "ports": [{"port": 8080}]}}));
-    let mut object = canary("cart", "kubernetes", with_hook(with_hook(iterations(5), "confirm-rollout", "gate"), "pre-rollout", "smoke"));
+    let mut object = canary(
+        "cart",
+        "kubernetes",
+        with_hook(with_hook(iterations(5), "confirm-rollout", "gate"), "pre-rollout", "smoke"),
+    );
     object["spec"]["service"]["name"] = json!("cart-svc");
     let world = world.ready(object).await;
     let service = world.get("service", "cart-svc");
     assert_eq!(service["spec"]["selector"], json!({"app": "cart-primary"}));
     assert_eq!(service["metadata"]["annotations"]["helm.toolkit.fluxcd.io/driftDetection"], "disabled");
-    assert!(world.try_get("service", "cart-svc-canary").is_some() && world.try_get("service", "cart-svc-primary").is_some());
+    assert!(
+        world.try_get("service", "cart-svc-canary").is_some() && world.try_get("service", "cart-svc-primary").is_some()
+    );
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
-    assert_eq!((world.told("Confirm-rollout check gate passed"), world.told("Pre-rollout check smoke passed"), world.told("iteration 5/5")), (1, 1, 1));
+    assert_eq!(
+        (
+            world.told("Confirm-rollout check gate passed"),
+            world.told("Pre-rollout check smoke passed"),
+            world.told("iteration 5/5")
+        ),
+        (1, 1, 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]

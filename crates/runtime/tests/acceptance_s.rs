@@ -59,7 +59,8 @@ async fn s_03_blue_green_with_a_mesh() {
     world.wait_told("Routing all traffic to canary").await;
     assert_eq!((world.weights(), world.status()["iterations"].as_i64()), ((0, 100), Some(6)));
     world.wait_for("Succeeded").await;
-    let story: Vec<String> = world.story_since("iteration 5/5").into_iter().filter(|line| !line.contains("not ready")).collect();
+    let story: Vec<String> =
+        world.story_since("iteration 5/5").into_iter().filter(|line| !line.contains("not ready")).collect();
     assert_eq!(
         story,
         [
@@ -98,18 +99,29 @@ async fn s_05_mirroring_with_iterations() {
     for at in 1..=3 {
         world.wait_told(&format!("iteration {at}/3")).await;
         let http = world.get("virtualservice", "cart")["spec"]["http"][0].clone();
-        assert_eq!((&http["mirror"]["host"], &http["mirrorPercentage"]["value"]), (&json!("cart-canary"), &json!(40)), "{http}");
+        assert_eq!(
+            (&http["mirror"]["host"], &http["mirrorPercentage"]["value"]),
+            (&json!("cart-canary"), &json!(40)),
+            "{http}"
+        );
         assert_eq!(world.weights(), (100, 0));
     }
     world.wait_told("N Stop traffic mirroring and route all traffic to canary").await;
-    assert_eq!((world.weights(), &world.get("virtualservice", "cart")["spec"]["http"][0]["mirror"]), ((0, 100), &json!(null)));
+    assert_eq!(
+        (world.weights(), &world.get("virtualservice", "cart")["spec"]["http"][0]["mirror"]),
+        ((0, 100), &json!(null))
+    );
     world.wait_for("Succeeded").await;
 
     let world = World::initialized("istio", spec).await;
     world.net.values("istio_requests_total", &["10"]);
     world.deploy("demo:2");
     world.wait_for("Failed").await;
-    assert_eq!(world.get("virtualservice", "cart")["spec"]["http"][0]["mirror"], json!(null), "it goes with a rollback");
+    assert_eq!(
+        world.get("virtualservice", "cart")["spec"]["http"][0]["mirror"],
+        json!(null),
+        "it goes with a rollback"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -120,7 +132,10 @@ async fn s_06_mirroring_before_the_first_step() {
     world.wait_told("canary weight 0").await;
     assert_eq!(world.get("virtualservice", "cart")["spec"]["http"][0]["mirror"]["host"], "cart-canary");
     world.wait_told("canary weight 10").await;
-    assert_eq!((world.weights(), &world.get("virtualservice", "cart")["spec"]["http"][0]["mirror"]), ((90, 10), &json!(null)));
+    assert_eq!(
+        (world.weights(), &world.get("virtualservice", "cart")["spec"]["http"][0]["mirror"]),
+        ((90, 10), &json!(null))
+    );
     world.wait_for("Succeeded").await;
     // Others have the mirror step at most once as well.
     let world = World::new().await;
@@ -132,7 +147,8 @@ async fn s_06_mirroring_before_the_first_step() {
 }
 
 fn scaled(mut canary: Value, more: &Value) -> Value {
-    canary["spec"]["autoscalerRef"] = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
+    canary["spec"]["autoscalerRef"] =
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
     for (key, value) in more.as_object().unwrap() {
         canary["spec"]["autoscalerRef"][key] = value.clone();
     }
@@ -150,7 +166,10 @@ async fn s_08_horizontal_pod_autoscaler() {
     let world = world.ready(scaled(canary("cart", "istio", steps(10, 20)), &json!({}))).await;
     let (own, primary) = (world.get("hpa", "cart")["spec"].clone(), world.get("hpa", "cart-primary")["spec"].clone());
     assert_eq!(primary["scaleTargetRef"]["name"], "cart-primary");
-    assert_eq!((&primary["minReplicas"], &primary["maxReplicas"], &primary["metrics"]), (&own["minReplicas"], &own["maxReplicas"], &own["metrics"]));
+    assert_eq!(
+        (&primary["minReplicas"], &primary["maxReplicas"], &primary["metrics"]),
+        (&own["minReplicas"], &own["maxReplicas"], &own["metrics"])
+    );
     let mut metrics = own["metrics"].clone();
     metrics[0]["resource"]["target"]["averageUtilization"] = json!(50);
     world.merge("hpa", "cart", json!({"spec": {"metrics": metrics}}));
@@ -189,7 +208,10 @@ async fn refused(canary: Value, text: &str) {
 
 #[tokio::test(start_paused = true)]
 async fn s_09_keda_is_refused_while_there_is_no_scaler_for_it() {
-    let canary = scaled(canary("cart", "istio", steps(10, 20)), &json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "cart-so"}));
+    let canary = scaled(
+        canary("cart", "istio", steps(10, 20)),
+        &json!({"apiVersion": "keda.sh/v1alpha1", "kind": "ScaledObject", "name": "cart-so"}),
+    );
     refused(canary, "autoscaler kind ScaledObject is not supported by this version, nothing is changed").await;
 }
 

@@ -32,7 +32,11 @@ fn stalled(world: &World, text: &str) {
 
 #[track_caller]
 fn mended(world: &World) {
-    assert!(world.condition("Stalled").is_none() && world.condition("Ready").unwrap().0 == "True", "{}", world.report());
+    assert!(
+        world.condition("Stalled").is_none() && world.condition("Ready").unwrap().0 == "True",
+        "{}",
+        world.report()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -89,7 +93,8 @@ async fn a_canary_before_its_autoscaler() {
     world.apply(secret("one"));
     world.apply(deployment("cart", "demo:1"));
     let mut object = canary("cart", "istio", steps(10, 20));
-    object["spec"]["autoscalerRef"] = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
+    object["spec"]["autoscalerRef"] =
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
     world.apply(object);
     neighbour(&world).await;
     stalled(&world, r#"horizontalpodautoscalers.autoscaling "cart" not found"#);
@@ -142,7 +147,10 @@ async fn an_invalid_spec_at_creation_and_by_edit() {
     world.seconds(300).await;
     assert_eq!(world.told(text), 2, "{}", world.report());
     assert_eq!(world.condition("Stalled").unwrap().1, "InvalidSpec");
-    assert_eq!((world.writes_to("virtualservices.networking.istio.io").len(), world.weights(), world.replicas("cart")), (writes, weights, 1));
+    assert_eq!(
+        (world.writes_to("virtualservices.networking.istio.io").len(), world.weights(), world.replicas("cart")),
+        (writes, weights, 1)
+    );
     world.edit(json!({"analysis": {"metrics": good}}));
     world.wait_for("Succeeded").await;
     assert_eq!(world.told("canary weight 10"), 1, "it goes on where it was");
@@ -177,7 +185,9 @@ async fn complaint(metric: Value, template: Option<Value>) -> String {
     if let Some(template) = template {
         world.apply(template);
     }
-    let world = world.ready(canary("cart", "istio", analysis(json!({"stepWeight": 10, "maxWeight": 20, "metrics": [metric]})))).await;
+    let world = world
+        .ready(canary("cart", "istio", analysis(json!({"stepWeight": 10, "maxWeight": 20, "metrics": [metric]}))))
+        .await;
     world.deploy("demo:2");
     world.wait_for("Failed").await;
     assert_eq!((world.weights(), world.image("cart-primary")), ((100, 0), "demo:1".to_owned()));
@@ -190,7 +200,10 @@ async fn complaint(metric: Value, template: Option<Value>) -> String {
 async fn templates_that_do_not_parse_or_do_not_exist() {
     let metric = json!({"name": "x", "interval": "1m", "thresholdRange": {"max": 1}, "templateRef": {"name": "x"}});
     let text = complaint(metric.clone(), Some(template("shop", "x", "sum({{ target "))).await;
-    assert_eq!(text, "W Metric template x.shop query render error: template parsing failed: template: tmpl:1: unclosed action");
+    assert_eq!(
+        text,
+        "W Metric template x.shop query render error: template parsing failed: template: tmpl:1: unclosed action"
+    );
     let text = complaint(metric.clone(), Some(template("shop", "x", "{{ nonsense }}"))).await;
     assert!(text.contains(r#"function "nonsense" not defined"#), "{text}");
     let text = complaint(metric, None).await;
@@ -217,12 +230,27 @@ async fn a_template_that_is_mended_in_the_middle() {
 #[tokio::test(start_paused = true)]
 async fn prometheus_with_faults() {
     let faults: [(Reply, &str); 9] = [
-        (Reply::Broken("dial tcp 10.0.0.1:9090: connect: connection refused", true), "W Prometheus query failed: running query failed: request failed: dial tcp 10.0.0.1:9090: connect: connection refused"),
+        (
+            Reply::Broken("dial tcp 10.0.0.1:9090: connect: connection refused", true),
+            "W Prometheus query failed: running query failed: request failed: dial tcp 10.0.0.1:9090: connect: connection refused",
+        ),
         (Reply::Hang, "W Prometheus query failed: running query failed: request failed: context deadline exceeded"),
-        (Reply::Text(503, "overloaded".to_owned()), "W Prometheus query failed: running query failed: error response: Status 503 Service Unavailable: overloaded"),
-        (Reply::Text(200, "<html>".to_owned()), "W Prometheus query failed: running query failed: error unmarshaling result: "),
-        (Reply::Value("NaN"), "W Halt advancement no values found for istio metric request-success-rate probably cart.shop is not receiving traffic: "),
-        (net::series(&[]), "W Halt advancement no values found for istio metric request-success-rate probably cart.shop is not receiving traffic: "),
+        (
+            Reply::Text(503, "overloaded".to_owned()),
+            "W Prometheus query failed: running query failed: error response: Status 503 Service Unavailable: overloaded",
+        ),
+        (
+            Reply::Text(200, "<html>".to_owned()),
+            "W Prometheus query failed: running query failed: error unmarshaling result: ",
+        ),
+        (
+            Reply::Value("NaN"),
+            "W Halt advancement no values found for istio metric request-success-rate probably cart.shop is not receiving traffic: ",
+        ),
+        (
+            net::series(&[]),
+            "W Halt advancement no values found for istio metric request-success-rate probably cart.shop is not receiving traffic: ",
+        ),
         (Reply::Value("-Inf"), "W Halt cart.shop advancement success rate -Inf% < 99%"),
         (net::series(&["100", "42"]), "W Halt cart.shop advancement success rate 42.00% < 99%"),
         (Reply::Value("many"), "W Prometheus query failed: running query failed: "),
@@ -232,7 +260,11 @@ async fn prometheus_with_faults() {
         world.net.metric("istio_requests_total", [Reply::Value("100"), fault.clone(), Reply::Value("100")]);
         world.deploy("demo:2");
         world.wait_for("Succeeded").await;
-        let wrong: Vec<String> = world.story_since("Starting canary").into_iter().filter(|line| line.starts_with('W') && !line.contains("not ready")).collect();
+        let wrong: Vec<String> = world
+            .story_since("Starting canary")
+            .into_iter()
+            .filter(|line| line.starts_with('W') && !line.contains("not ready"))
+            .collect();
         assert!(wrong.len() == 1 && wrong[0].starts_with(text), "{fault:?}: {wrong:?}");
     }
 }
@@ -240,7 +272,10 @@ async fn prometheus_with_faults() {
 #[tokio::test(start_paused = true)]
 async fn a_rate_of_infinity_is_no_failure_and_slow_answers_are_waited_for() {
     let world = World::initialized("istio", steps(10, 30)).await;
-    world.net.metric("istio_requests_total", [Reply::Value("+Inf"), Reply::Slow(Duration::from_secs(4), Box::new(Reply::Value("100")))]);
+    world.net.metric(
+        "istio_requests_total",
+        [Reply::Value("+Inf"), Reply::Slow(Duration::from_secs(4), Box::new(Reply::Value("100")))],
+    );
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
     assert_eq!(world.told("Halt"), 0);
@@ -295,7 +330,16 @@ struct Refuse(&'static str);
 
 impl lab::Hook for Refuse {
     fn before(&self, call: &lab::Call) -> lab::Intervention {
-        if call.verb.writes() && call.resource == self.0 { lab::Intervention::Fail(Box::new(lab::Failure::forbidden("virtualservices", "networking.istio.io", "cart", "admission webhook denied the request"))) } else { lab::Intervention::Pass }
+        if call.verb.writes() && call.resource == self.0 {
+            lab::Intervention::Fail(Box::new(lab::Failure::forbidden(
+                "virtualservices",
+                "networking.istio.io",
+                "cart",
+                "admission webhook denied the request",
+            )))
+        } else {
+            lab::Intervention::Pass
+        }
     }
 }
 

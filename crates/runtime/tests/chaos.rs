@@ -24,13 +24,23 @@ impl Guard {
     /// Weights above zero need somebody who serves.
     fn check(&self, call: &Call) {
         let Some(service) = self.lab.get("virtualservice", "shop", "cart") else { return };
-        let routes = service["spec"]["http"].as_array().into_iter().flatten().flat_map(|http| http["route"].as_array().into_iter().flatten());
+        let routes = service["spec"]["http"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .flat_map(|http| http["route"].as_array().into_iter().flatten());
         for route in routes.filter(|route| route["weight"].as_i64().unwrap_or(100) > 0) {
             let workload = if route["destination"]["host"] == "cart-canary" { "cart" } else { "cart-primary" };
             let Some(live) = self.lab.get("deploy", "shop", workload) else { continue };
-            let (wanted, available) = (live["spec"]["replicas"].as_i64().unwrap_or(1), live["status"]["availableReplicas"].as_i64().unwrap_or(0));
+            let (wanted, available) = (
+                live["spec"]["replicas"].as_i64().unwrap_or(1),
+                live["status"]["availableReplicas"].as_i64().unwrap_or(0),
+            );
             if wanted == 0 || available == 0 {
-                self.violations.lock().unwrap().push(format!("after {call}: {workload} has weight {}, wants {wanted}, has {available}", route["weight"]));
+                self.violations.lock().unwrap().push(format!(
+                    "after {call}: {workload} has weight {}, wants {wanted}, has {available}",
+                    route["weight"]
+                ));
             }
         }
     }
@@ -73,7 +83,13 @@ async fn happen(world: &mut World, guard: &Guard, dice: &mut Dice, diary: &mut V
         9 => world.edit(json!({"skipAnalysis": coin})),
         10 => drop(world.apply(secret(&number.to_string()))),
         11 => {
-            let objects = [("virtualservice", "cart"), ("service", "cart-canary"), ("service", "cart"), ("destinationrule", "cart-primary"), ("secret", "cart-secret-primary")];
+            let objects = [
+                ("virtualservice", "cart"),
+                ("service", "cart-canary"),
+                ("service", "cart"),
+                ("destinationrule", "cart-primary"),
+                ("secret", "cart-secret-primary"),
+            ];
             let (kind, name) = objects[usize::try_from(number).unwrap()];
             // It may be gone still.
             let _ = world.lab.delete(kind, "shop", name);
@@ -97,7 +113,8 @@ async fn day(seed: u64, spec: Value, promotion: &str) {
     let spec = with_hook(with_hook(spec, promotion, "gate"), "rollback", "undo");
     let mut world = World::initialized("istio", spec).await;
     world.net.hook_says("undo", 403, "");
-    let guard = Arc::new(Guard { lab: world.lab.clone(), name: Mutex::new(world.name()), violations: Mutex::default() });
+    let guard =
+        Arc::new(Guard { lab: world.lab.clone(), name: Mutex::new(world.name()), violations: Mutex::default() });
     world.lab.set_hook(Some(Arc::<Guard>::clone(&guard)));
     let (mut dice, mut diary) = (Dice(seed), Vec::new());
     for _ in 0..30 {
@@ -115,13 +132,21 @@ async fn day(seed: u64, spec: Value, promotion: &str) {
     world.deploy("demo:calm");
     world.seconds(180).await;
     world.deploy("demo:last");
-    world.wait_until(&format!("the last revision is rolled out (seed {seed}, {diary:?})"), |world| world.status()["phase"] == "Succeeded" && world.image("cart-primary") == "demo:last").await;
+    world
+        .wait_until(&format!("the last revision is rolled out (seed {seed}, {diary:?})"), |world| {
+            world.status()["phase"] == "Succeeded" && world.image("cart-primary") == "demo:last"
+        })
+        .await;
     world.seconds(60).await;
     world.lab.take_requests();
     world.seconds(300).await;
     let name = world.name();
     let log = world.lab.requests();
-    let idle: Vec<String> = log.entries().filter(|entry| entry.call.user_agent == name && entry.call.verb.writes()).map(|entry| entry.call.to_string()).collect();
+    let idle: Vec<String> = log
+        .entries()
+        .filter(|entry| entry.call.user_agent == name && entry.call.verb.writes())
+        .map(|entry| entry.call.to_string())
+        .collect();
     assert!(idle.is_empty(), "seed {seed}, {diary:?}: {idle:?}\n{}", world.report());
     assert_eq!((world.weights(), world.replicas("cart")), ((100, 0), 0), "seed {seed}, {diary:?}\n{}", world.report());
     let violations = guard.violations.lock().unwrap().clone();

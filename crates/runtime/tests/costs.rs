@@ -39,7 +39,8 @@ async fn a_rollout_of_five_steps_costs_at_most_40_writes_and_10_reads() {
     let world = World::new().await;
     world.apply(hpa("cart"));
     let mut object = canary("cart", "istio", steps(10, 50));
-    object["spec"]["autoscalerRef"] = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
+    object["spec"]["autoscalerRef"] =
+        json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": "cart"});
     let world = world.ready(object).await;
     let (all, writes, reads) = figures(&world);
     println!("initialisation: {all} requests, {} writes, {} reads", writes.len(), reads.len());
@@ -50,18 +51,23 @@ async fn a_rollout_of_five_steps_costs_at_most_40_writes_and_10_reads() {
     world.seconds(30).await;
     let (all, writes, reads) = figures(&world);
     println!("rollout: {all} requests, {} writes, {} reads", writes.len(), reads.len());
-    let refused: Vec<&String> = writes.iter().filter(|line| !line.ends_with(" 200") && !line.ends_with(" 201")).collect();
+    let refused: Vec<&String> =
+        writes.iter().filter(|line| !line.ends_with(" 200") && !line.ends_with(" 201")).collect();
     assert!(refused.is_empty(), "no conflicts with ourselves: {refused:#?}");
     assert!(writes.len() <= 40, "{writes:#?}");
     assert!(reads.len() <= 10, "{reads:#?}");
     let log = world.lab.requests();
-    assert_eq!(log.entries().filter(|entry| entry.call.user_agent == "flagger" && entry.call.verb == Verb::List).count(), 0);
+    assert_eq!(
+        log.entries().filter(|entry| entry.call.user_agent == "flagger" && entry.call.verb == Verb::List).count(),
+        0
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_analysis_of_fifty_metrics_comes_to_an_end() {
     let metrics: Vec<_> = (0..50).map(|at| json!({"name": format!("m{at}"), "interval": "1m", "query": format!("m{at}"), "thresholdRange": {"min": 1}})).collect();
-    let world = World::initialized("istio", analysis(json!({"stepWeight": 50, "maxWeight": 50, "metrics": metrics}))).await;
+    let world =
+        World::initialized("istio", analysis(json!({"stepWeight": 50, "maxWeight": 50, "metrics": metrics}))).await;
     world.deploy("demo:2");
     world.wait_for("Succeeded").await;
     let asked = world.net.queries().into_iter().filter(|query| query.starts_with('m')).count();

@@ -52,12 +52,19 @@ impl lab::Hook for Crash {
 /// Whoever gets traffic can serve it. Read at one moment, between two writes.
 fn is_safe(view: &View<'_>) -> Result<(), String> {
     let Some(service) = view.get("virtualservice", "shop", "cart") else { return Ok(()) };
-    let routes = service["spec"]["http"].as_array().into_iter().flatten().flat_map(|http| http["route"].as_array().into_iter().flatten());
+    let routes = service["spec"]["http"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|http| http["route"].as_array().into_iter().flatten());
     for route in routes.filter(|route| route["weight"].as_i64().unwrap_or(100) > 0) {
         let host = route["destination"]["host"].as_str().unwrap();
         let workload = if host == "cart-canary" { "cart" } else { "cart-primary" };
-        let available = view.get("deploy", "shop", workload).map_or(0, |one| one["status"]["availableReplicas"].as_i64().unwrap_or(0));
-        let wanted = view.get("deploy", "shop", workload).map_or(0, |one| one["spec"]["replicas"].as_i64().unwrap_or(1));
+        let available = view
+            .get("deploy", "shop", workload)
+            .map_or(0, |one| one["status"]["availableReplicas"].as_i64().unwrap_or(0));
+        let wanted =
+            view.get("deploy", "shop", workload).map_or(0, |one| one["spec"]["replicas"].as_i64().unwrap_or(1));
         if available == 0 || wanted == 0 {
             return Err(format!("{host} has traffic, {wanted} replicas and {available} that serve"));
         }
@@ -97,7 +104,12 @@ async fn crash_at(last: usize, after: bool, spec: &Value, end: &str) -> bool {
     safely(&world, end).await;
     world.seconds(120).await;
     let image = if end == "Failed" { "demo:1" } else { "demo:2" };
-    assert_eq!((world.image("cart-primary"), world.weights(), world.replicas("cart")), (image.to_owned(), (100, 0), 0), "crash at {last}\n{}", world.report());
+    assert_eq!(
+        (world.image("cart-primary"), world.weights(), world.replicas("cart")),
+        (image.to_owned(), (100, 0), 0),
+        "crash at {last}\n{}",
+        world.report()
+    );
     assert_eq!(world.status()["phase"], end, "crash at {last}: nothing starts again");
     assert_eq!(world.status()["unannounced"], json!(null), "crash at {last}");
     let closing = if end == "Failed" { "Canary failed!" } else { "Promotion completed!" };
@@ -132,7 +144,12 @@ async fn o_12_a_crash_at_any_write_of_a_rollback() {
 async fn o_12_a_crash_at_any_write_of_an_initialisation() {
     for last in 1..=14 {
         let mut world = World::new().await;
-        world.lab.set_hook(Some(Arc::new(Crash { name: world.name(), writes: AtomicUsize::new(0), last, after: last % 2 == 0 })));
+        world.lab.set_hook(Some(Arc::new(Crash {
+            name: world.name(),
+            writes: AtomicUsize::new(0),
+            last,
+            after: last % 2 == 0,
+        })));
         world.apply(secret("one"));
         world.apply(deployment("cart", "demo:1"));
         world.apply(canary("cart", "istio", steps(20, 40)));
@@ -140,7 +157,12 @@ async fn o_12_a_crash_at_any_write_of_an_initialisation() {
         world.reborn().await;
         safely(&world, "Initialized").await;
         world.seconds(60).await;
-        assert_eq!((world.weights(), world.replicas("cart"), world.replicas("cart-primary")), ((100, 0), 0, 1), "crash at {last}\n{}", world.report());
+        assert_eq!(
+            (world.weights(), world.replicas("cart"), world.replicas("cart-primary")),
+            ((100, 0), 0, 1),
+            "crash at {last}\n{}",
+            world.report()
+        );
     }
 }
 
@@ -169,7 +191,8 @@ impl lab::Hook for Outage {
 
 #[tokio::test(start_paused = true)]
 async fn an_api_server_that_is_away_for_a_while() {
-    for failure in [Failure::unavailable("etcd leader changed"), Failure::internal("boom"), Failure::expired("too old")] {
+    for failure in [Failure::unavailable("etcd leader changed"), Failure::internal("boom"), Failure::expired("too old")]
+    {
         let world = World::initialized("istio", steps(10, 50)).await;
         world.deploy("demo:2");
         world.wait_told("canary weight 20").await;
@@ -221,10 +244,16 @@ async fn conflicts_on_the_canary_neither_repeat_nor_lose_a_step() {
     safely(&world, "Succeeded").await;
     world.wait_told("Promotion completed!").await;
     let steps: Vec<String> = world.story().into_iter().filter(|line| line.contains("Advance")).collect();
-    let expected: Vec<String> = [10, 20, 30, 40, 50].iter().map(|weight| format!("N Advance cart.shop canary weight {weight}")).collect();
+    let expected: Vec<String> =
+        [10, 20, 30, 40, 50].iter().map(|weight| format!("N Advance cart.shop canary weight {weight}")).collect();
     assert_eq!(steps, expected);
     assert_eq!(world.net.sent_to("hooks/after").len(), 1);
-    assert_eq!((world.told("New revision detected"), world.told("Promotion completed!"), world.told("failed after retries")), (1, 1, 0), "{}", world.report());
+    assert_eq!(
+        (world.told("New revision detected"), world.told("Promotion completed!"), world.told("failed after retries")),
+        (1, 1, 0),
+        "{}",
+        world.report()
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,13 +265,24 @@ async fn o_12_a_crash_at_any_write_of_a_deletion_with_revert() {
         world.apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cart", "namespace": "shop"},
             "spec": {"selector": {"app": "cart"}, "ports": [{"port": 8080}]}}));
         let mut world = world.ready(object).await;
-        world.lab.set_hook(Some(Arc::new(Crash { name: world.name(), writes: AtomicUsize::new(0), last, after: last % 2 == 0 })));
+        world.lab.set_hook(Some(Arc::new(Crash {
+            name: world.name(),
+            writes: AtomicUsize::new(0),
+            last,
+            after: last % 2 == 0,
+        })));
         world.lab.delete("canary", "shop", "cart").unwrap();
         world.seconds(5).await;
         world.reborn().await;
-        world.wait_until(&format!("it is gone (crash at {last})"), |world| world.try_get("canary", "cart").is_none()).await;
+        world
+            .wait_until(&format!("it is gone (crash at {last})"), |world| world.try_get("canary", "cart").is_none())
+            .await;
         world.seconds(5).await;
-        assert_eq!((world.replicas("cart"), &world.get("service", "cart")["spec"]["selector"]), (1, &json!({"app": "cart"})), "crash at {last}");
+        assert_eq!(
+            (world.replicas("cart"), &world.get("service", "cart")["spec"]["selector"]),
+            (1, &json!({"app": "cart"})),
+            "crash at {last}"
+        );
         assert!(world.try_get("deploy", "cart-primary").is_none());
     }
 }

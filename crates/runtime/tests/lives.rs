@@ -34,7 +34,10 @@ async fn a_canary_that_is_deleted_while_a_hook_hangs() {
     world.wait_told("Starting canary analysis").await;
     world.lab.delete("canary", "shop", "cart").unwrap();
     world.seconds(60).await;
-    assert!(world.try_get("deploy", "cart-primary").is_none() && world.try_get("service", "cart").is_none(), "nothing is made again");
+    assert!(
+        world.try_get("deploy", "cart-primary").is_none() && world.try_get("service", "cart").is_none(),
+        "nothing is made again"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -65,7 +68,12 @@ async fn generated_objects_that_are_deleted_come_back_at_once() {
     let world = World::initialized("istio", steps(10, 50)).await;
     world.deploy("demo:2");
     world.wait_told("canary weight 20").await;
-    for (kind, name) in [("service", "cart-canary"), ("virtualservice", "cart"), ("destinationrule", "cart-canary"), ("service", "cart")] {
+    for (kind, name) in [
+        ("service", "cart-canary"),
+        ("virtualservice", "cart"),
+        ("destinationrule", "cart-canary"),
+        ("service", "cart"),
+    ] {
         world.lab.delete(kind, "shop", name).unwrap();
         world.seconds(1).await;
         assert!(world.try_get(kind, name).is_some(), "{kind} {name}");
@@ -91,8 +99,19 @@ async fn o_10_a_rollout_that_the_reference_has_begun_goes_on() {
     world.wait_told("canary weight 20").await;
     world.stop().await;
     let status = world.status();
-    let promoted = status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Promoted").unwrap().clone();
-    let known = ["phase", "failedChecks", "canaryWeight", "iterations", "trackedConfigs", "lastAppliedSpec", "lastPromotedSpec", "lastTransitionTime", "conditions"];
+    let promoted =
+        status["conditions"].as_array().unwrap().iter().find(|one| one["type"] == "Promoted").unwrap().clone();
+    let known = [
+        "phase",
+        "failedChecks",
+        "canaryWeight",
+        "iterations",
+        "trackedConfigs",
+        "lastAppliedSpec",
+        "lastPromotedSpec",
+        "lastTransitionTime",
+        "conditions",
+    ];
     let mut old = json!({"conditions": [promoted]});
     for key in status.as_object().unwrap().keys().filter(|key| !known.contains(&key.as_str())) {
         old[key] = Value::Null;
@@ -117,12 +136,20 @@ async fn kstatus_conditions_can_be_switched_off() {
 async fn l_26b_a_fix_is_rolled_out_once_the_primary_is_ready_again() {
     let world = World::initialized("istio", steps(10, 50)).await;
     // At rest, the primary breaks.
-    world.merge("deploy", "cart-primary", json!({"spec": {"template": {"metadata": {"annotations": {"sim/ready-after": "never"}}}}}));
+    world.merge(
+        "deploy",
+        "cart-primary",
+        json!({"spec": {"template": {"metadata": {"annotations": {"sim/ready-after": "never"}}}}}),
+    );
     world.seconds(120).await;
     world.deploy("demo:2");
     world.seconds(120).await;
     assert_ne!(world.status()["phase"], "Failed", "the change is not swallowed\n{}", world.report());
-    world.merge("deploy", "cart-primary", json!({"spec": {"template": {"metadata": {"annotations": {"sim/ready-after": null}}}}}));
+    world.merge(
+        "deploy",
+        "cart-primary",
+        json!({"spec": {"template": {"metadata": {"annotations": {"sim/ready-after": null}}}}}),
+    );
     world.wait_for("Succeeded").await;
     assert_eq!(world.image("cart-primary"), "demo:2");
 }
@@ -133,7 +160,10 @@ async fn a_target_that_flaps_does_not_flood_the_events() {
     world.net.values("istio_requests_total", &["100"]);
     world.deploy("demo:missing");
     for round in 0..100 {
-        world.lab.merge_status("deploy", "shop", "cart", &json!({"status": {"unavailableReplicas": round % 3}})).unwrap();
+        world
+            .lab
+            .merge_status("deploy", "shop", "cart", &json!({"status": {"unavailableReplicas": round % 3}}))
+            .unwrap();
         world.pass(Duration::from_millis(300)).await;
     }
     assert!(world.told("not ready") <= 6, "{}", world.report());

@@ -38,7 +38,13 @@ fn deviations() -> Result<String> {
     let mut page = DEVIATIONS.to_owned();
     for entry in &entries {
         let field = |name: &str| entry.get(name).and_then(Value::as_str).unwrap_or_default();
-        let scenarios: Vec<&str> = entry.get("scenarios").and_then(Value::as_sequence).into_iter().flatten().filter_map(Value::as_str).collect();
+        let scenarios: Vec<&str> = entry
+            .get("scenarios")
+            .and_then(Value::as_sequence)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
         writeln!(page, "| {} | `{}` | {} |", field("why"), scenarios.join("`, `"), field("quirk"))?;
     }
     Ok(page)

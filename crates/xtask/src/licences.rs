@@ -8,13 +8,28 @@ use std::process::Command;
 
 /// Licences, by their SPDX names, of which one must be among the alternatives of each crate.
 const ALLOWED: &[&str] = &[
-    "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0", "CDLA-Permissive-2.0", "ISC", "MIT", "MIT-0",
-    "Unicode-3.0", "Unlicense", "Zlib", "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "BSL-1.0",
+    "CC0-1.0",
+    "CDLA-Permissive-2.0",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "Unicode-3.0",
+    "Unlicense",
+    "Zlib",
+    "0BSD",
 ];
 
 /// Fails with the crates whose licence is not allowed.
 pub(crate) fn check() -> Result<()> {
-    let output = Command::new(env!("CARGO")).args(["metadata", "--format-version=1", "--offline", "--locked"]).output().context("cargo metadata")?;
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--offline", "--locked"])
+        .output()
+        .context("cargo metadata")?;
     if !output.status.success() {
         bail!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -38,7 +53,9 @@ fn refusal(package: &Value) -> Option<String> {
 fn is_allowed(licence: &str) -> bool {
     let parts = |text: &str| text.replace(['(', ')'], "");
     !licence.is_empty()
-        && licence.split(" AND ").all(|part| parts(part).split(" OR ").flat_map(|one| one.split('/')).any(|one| ALLOWED.contains(&one.trim())))
+        && licence.split(" AND ").all(|part| {
+            parts(part).split(" OR ").flat_map(|one| one.split('/')).any(|one| ALLOWED.contains(&one.trim()))
+        })
 }
 
 #[cfg(test)]
@@ -47,7 +64,11 @@ mod tests {
 
     #[test]
     fn one_alternative_of_every_part_must_be_allowed() {
-        assert!(is_allowed("MIT OR Apache-2.0") && is_allowed("MIT/Apache-2.0") && is_allowed("(MIT OR Apache-2.0) AND Unicode-3.0"));
+        assert!(
+            is_allowed("MIT OR Apache-2.0")
+                && is_allowed("MIT/Apache-2.0")
+                && is_allowed("(MIT OR Apache-2.0) AND Unicode-3.0")
+        );
         assert!(!is_allowed("") && !is_allowed("GPL-3.0") && !is_allowed("MIT AND GPL-3.0"));
     }
 }

@@ -1,6 +1,14 @@
 //! The whole controller on a lab: a Kubernetes API in this process, simulated nodes and time, a table instead of the network.
 #![allow(dead_code, unused_imports, reason = "every test file uses another part of it")]
-#![allow(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::indexing_slicing, clippy::missing_panics_doc, clippy::needless_pass_by_value, reason = "tests")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::needless_pass_by_value,
+    reason = "tests"
+)]
 
 pub mod fixtures;
 pub mod net;
@@ -36,7 +44,12 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let receivers = Receivers { event_webhook: Some(net::EVENTS.to_owned()), notifier: None };
-        Self { settings: Settings::default(), crds: istio_crds().into_iter().chain(gateway_crds()).collect(), receivers, namespace: String::new() }
+        Self {
+            settings: Settings::default(),
+            crds: istio_crds().into_iter().chain(gateway_crds()).collect(),
+            receivers,
+            namespace: String::new(),
+        }
     }
 }
 
@@ -117,7 +130,8 @@ impl World {
     /// ([`World::name`]).
     pub async fn reborn(&mut self) {
         self.lives += 1;
-        self.config.clusters = Clusters::single(Cluster::new(kube::Client::new(self.lab.service_as(&self.name()), "default")));
+        self.config.clusters =
+            Clusters::single(Cluster::new(kube::Client::new(self.lab.service_as(&self.name()), "default")));
         self.stop = run(self.config.clone()).await;
     }
 
@@ -148,7 +162,8 @@ impl World {
         let mut containers = self.get("deploy", name)["spec"]["template"]["spec"]["containers"].clone();
         containers[0]["image"] = json!(image);
         let ready_after = if image == "demo:missing" { json!("never") } else { Value::Null };
-        let template = json!({"metadata": {"annotations": {"sim/ready-after": ready_after}}, "spec": {"containers": containers}});
+        let template =
+            json!({"metadata": {"annotations": {"sim/ready-after": ready_after}}, "spec": {"containers": containers}});
         self.merge("deploy", name, json!({"spec": {"template": template}}));
     }
 
@@ -163,7 +178,10 @@ impl World {
 
     /// Waits until an event with this text in it was told.
     pub async fn wait_told(&self, part: &str) {
-        self.wait_until(&format!("somebody says {part:?}"), |world| world.net.told().iter().any(|told| told.line.contains(part))).await;
+        self.wait_until(&format!("somebody says {part:?}"), |world| {
+            world.net.told().iter().any(|told| told.line.contains(part))
+        })
+        .await;
     }
 
     /// Waits until the condition holds and everything else that happens at that moment has happened.
@@ -198,8 +216,20 @@ impl World {
     pub fn report(&self) -> String {
         let told: Vec<String> = self.net.told().iter().map(|told| format!("{}: {}", told.canary, told.line)).collect();
         let requests = self.lab.requests();
-        let last: Vec<String> = requests.entries().rev().filter(|entry| entry.call.verb.writes() || entry.status >= 400).take(15).map(|entry| format!("{} {}", entry.call, entry.status)).collect();
-        format!("after {:?}\n{}\nstatus {:#}\nlast requests:\n{}", self.start.elapsed(), told.join("\n"), self.status(), last.join("\n"))
+        let last: Vec<String> = requests
+            .entries()
+            .rev()
+            .filter(|entry| entry.call.verb.writes() || entry.status >= 400)
+            .take(15)
+            .map(|entry| format!("{} {}", entry.call, entry.status))
+            .collect();
+        format!(
+            "after {:?}\n{}\nstatus {:#}\nlast requests:\n{}",
+            self.start.elapsed(),
+            told.join("\n"),
+            self.status(),
+            last.join("\n")
+        )
     }
 
     pub fn try_get(&self, kind: &str, name: &str) -> Option<Arc<Value>> {
@@ -231,7 +261,14 @@ impl World {
     pub fn weights(&self) -> (i64, i64) {
         let service = self.get("virtualservice", "cart");
         let route = service["spec"]["http"].as_array().unwrap().last().unwrap()["route"].clone();
-        let weight = |host: &str| route.as_array().unwrap().iter().find(|one| one["destination"]["host"] == host).map_or(0, |one| one["weight"].as_i64().unwrap_or(100));
+        let weight = |host: &str| {
+            route
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|one| one["destination"]["host"] == host)
+                .map_or(0, |one| one["weight"].as_i64().unwrap_or(100))
+        };
         (weight("cart-primary"), weight("cart-canary"))
     }
 
@@ -239,13 +276,22 @@ impl World {
     pub fn gateway_weights(&self) -> (i64, i64) {
         let route = self.get("httproute", "cart");
         let backends = route["spec"]["rules"].as_array().unwrap().last().unwrap()["backendRefs"].clone();
-        let weight = |name: &str| backends.as_array().unwrap().iter().find(|one| one["name"] == name).map_or(0, |one| one["weight"].as_i64().unwrap_or(1));
+        let weight = |name: &str| {
+            backends
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|one| one["name"] == name)
+                .map_or(0, |one| one["weight"].as_i64().unwrap_or(1))
+        };
         (weight("cart-primary"), weight("cart-canary"))
     }
 
     /// An annotation `nginx.ingress.kubernetes.io/NAME` of the canary Ingress; empty: there is none.
     pub fn nginx(&self, name: &str) -> String {
-        let annotation = self.get("ingress", "cart-canary")["metadata"]["annotations"][format!("nginx.ingress.kubernetes.io/{name}")].clone();
+        let annotation = self.get("ingress", "cart-canary")["metadata"]["annotations"]
+            [format!("nginx.ingress.kubernetes.io/{name}")]
+        .clone();
         annotation.as_str().unwrap_or_default().to_owned()
     }
 
@@ -254,7 +300,10 @@ impl World {
     }
 
     pub fn image(&self, deployment: &str) -> String {
-        self.get("deploy", deployment)["spec"]["template"]["spec"]["containers"][0]["image"].as_str().unwrap().to_owned()
+        self.get("deploy", deployment)["spec"]["template"]["spec"]["containers"][0]["image"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Events of `cart`, in order: `N text` and `W text`.
@@ -269,7 +318,10 @@ impl World {
     /// The story since a line that contains this text (the last such line), without it.
     pub fn story_since(&self, part: &str) -> Vec<String> {
         let story = self.story();
-        let at = story.iter().rposition(|line| line.contains(part)).unwrap_or_else(|| panic!("nobody says {part:?}\n{}", self.report()));
+        let at = story
+            .iter()
+            .rposition(|line| line.contains(part))
+            .unwrap_or_else(|| panic!("nobody says {part:?}\n{}", self.report()));
         story[at + 1..].to_vec()
     }
 
@@ -311,13 +363,21 @@ impl World {
 
     /// What the operator wrote to a kind since the log was emptied.
     pub fn writes_to(&self, resource: &str) -> Vec<String> {
-        self.lab.requests().entries().filter(|entry| entry.call.verb.writes() && entry.call.resource == resource).map(|entry| entry.call.to_string()).collect()
+        self.lab
+            .requests()
+            .entries()
+            .filter(|entry| entry.call.verb.writes() && entry.call.resource == resource)
+            .map(|entry| entry.call.to_string())
+            .collect()
     }
 
     /// Requests of the operator that are no watch and no list that a watch begins with.
     pub fn requests(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<String> {
         let log = self.lab.requests();
-        log.entries().filter(|entry| entry.call.user_agent == "flagger" && wanted(entry)).map(|entry| format!("{} {}", entry.call, entry.status)).collect()
+        log.entries()
+            .filter(|entry| entry.call.user_agent == "flagger" && wanted(entry))
+            .map(|entry| format!("{} {}", entry.call, entry.status))
+            .collect()
     }
 }
 

@@ -170,7 +170,9 @@ pub fn series(values: &[&str]) -> Reply {
 async fn answer(reply: Reply, limit: Duration) -> Result<Response, SendError> {
     match reply {
         Reply::Value(value) => Box::pin(answer(series(&[value]), limit)).await,
-        Reply::Text(status, body) => Ok(Response { status, retry_after: None, body: body.into_bytes(), truncated: false }),
+        Reply::Text(status, body) => {
+            Ok(Response { status, retry_after: None, body: body.into_bytes(), truncated: false })
+        }
         Reply::Broken(message, retriable) => Err(SendError { message: message.to_owned(), retriable }),
         Reply::Slow(after, then) if after < limit => {
             tokio::time::sleep(after).await;
@@ -188,7 +190,8 @@ async fn answer(reply: Reply, limit: Duration) -> Result<Response, SendError> {
 impl Outbound for Net {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
         let url = request.url.reveal().to_owned();
-        let body: Value = request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
+        let body: Value =
+            request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let headers = request.headers.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect();
         let count = {
             let mut state = self.state();
@@ -196,7 +199,11 @@ impl Outbound for Net {
             if url == EVENTS {
                 let letter = if body["metadata"]["eventType"] == "Normal" { "N" } else { "W" };
                 let line = format!("{letter} {}", body["metadata"]["eventMessage"].as_str().unwrap_or_default());
-                state.told.push(Told { canary: body["name"].as_str().unwrap_or_default().to_owned(), line, payload: body });
+                state.told.push(Told {
+                    canary: body["name"].as_str().unwrap_or_default().to_owned(),
+                    line,
+                    payload: body,
+                });
             }
             state.sent.len()
         };
