@@ -144,9 +144,13 @@ impl Keeper {
                 Some((scaler, reference)) => scaler.resume(rollout, reference, live)?,
                 None => Vec::new(),
             },
-            Action::Record(_) | Action::AddFinalizer | Action::RemoveFinalizer | Action::Emit(_) | Action::Alert(_) | Action::Count(_) | Action::Log(_) => {
-                Vec::new()
-            }
+            Action::Record(_)
+            | Action::AddFinalizer
+            | Action::RemoveFinalizer
+            | Action::Emit(_)
+            | Action::Alert(_)
+            | Action::Count(_)
+            | Action::Log(_) => Vec::new(),
         })
     }
 
@@ -157,7 +161,9 @@ impl Keeper {
         let answer = match &change {
             Change::Create(object) => self.create(cluster, &target, object).await,
             Change::Merge { patch, version } => cluster.merge(&target, patch, version.as_deref(), None).await,
-            Change::CopyContent { from, envelope, exists } => self.copy(cluster, &target, from, envelope, *exists).await,
+            Change::CopyContent { from, envelope, exists } => {
+                self.copy(cluster, &target, from, envelope, *exists).await
+            }
             Change::Delete => cluster.delete(&target).await,
         };
         self.telemetry.wrote(&change, answer.is_ok());
@@ -174,7 +180,9 @@ impl Keeper {
                 }
                 Ok(())
             }
-            Err(error) if error.is_conflict() || error.already_exists() => Err(Failure::Conflict(format!("{failure}{error}"))),
+            Err(error) if error.is_conflict() || error.already_exists() => {
+                Err(Failure::Conflict(format!("{failure}{error}")))
+            }
             Err(error) => Err(Failure::Text(format!("{failure}{error}"))),
         }
     }
@@ -193,7 +201,14 @@ impl Keeper {
     }
 
     /// Copies the content of a ConfigMap or Secret: read now, written, not kept.
-    async fn copy(&self, cluster: &Cluster, target: &ObjectRef, from: &ObjectRef, envelope: &Value, exists: bool) -> Result<Value, ApiError> {
+    async fn copy(
+        &self,
+        cluster: &Cluster,
+        target: &ObjectRef,
+        from: &ObjectRef,
+        envelope: &Value,
+        exists: bool,
+    ) -> Result<Value, ApiError> {
         let source = cluster.get(from).await?;
         let mut copy = envelope.clone();
         for field in ["data", "binaryData", "type"] {
@@ -208,7 +223,8 @@ impl Keeper {
         } else {
             self.create(cluster, target, &copy).await
         }?;
-        let (reference, version) = (target.clone(), objects::paths::text(&written, "/metadata/resourceVersion").to_owned());
+        let (reference, version) =
+            (target.clone(), objects::paths::text(&written, "/metadata/resourceVersion").to_owned());
         self.world.state().set_digest(reference, version, Ok(crate::digest::digest(target, &written)));
         Ok(crate::digest::without_content(&written))
     }
@@ -224,7 +240,8 @@ impl Keeper {
     }
 
     async fn set_finalizer(&self, view: &mut View, wanted: bool) -> Result<Done, Failure> {
-        let mut finalizers: Vec<&str> = objects::paths::list(&view.object, "/metadata/finalizers").filter_map(Value::as_str).collect();
+        let mut finalizers: Vec<&str> =
+            objects::paths::list(&view.object, "/metadata/finalizers").filter_map(Value::as_str).collect();
         if finalizers.contains(&FINALIZER) == wanted {
             return Ok(Done::Nothing);
         }
@@ -239,7 +256,14 @@ impl Keeper {
         Ok(Done::Wrote)
     }
 
-    async fn patch_canary(&self, view: &mut View, target: &ObjectRef, patch: &Value, subresource: Option<&str>, failure: &str) -> Result<(), Failure> {
+    async fn patch_canary(
+        &self,
+        view: &mut View,
+        target: &ObjectRef,
+        patch: &Value,
+        subresource: Option<&str>,
+        failure: &str,
+    ) -> Result<(), Failure> {
         match self.patch_version(target, patch, &view.object, subresource).await {
             Ok(object) => {
                 let object = Arc::new(object);
@@ -254,7 +278,13 @@ impl Keeper {
 
     /// Patches the version that was decided upon, or a newer one that is the same to every decision: what was done already (events told, routes moved)
     /// need not be done again only because somebody has changed a label meanwhile.
-    async fn patch_version(&self, target: &ObjectRef, patch: &Value, seen: &Value, subresource: Option<&str>) -> Result<Value, ApiError> {
+    async fn patch_version(
+        &self,
+        target: &ObjectRef,
+        patch: &Value,
+        seen: &Value,
+        subresource: Option<&str>,
+    ) -> Result<Value, ApiError> {
         let cluster = &self.clusters.main;
         let send = async |object: &Value| {
             let version = objects::paths::text(object, "/metadata/resourceVersion").to_owned();
@@ -330,10 +360,15 @@ mod tests {
         };
         assert_eq!(
             status_patch(&stored, &status),
-            Some(json!({"status": {"canaryWeight": 20, "trackedConfigs": {"configmap/a": "1", "configmap/b": null}, "sessionAffinityCookie": null}}))
+            Some(
+                json!({"status": {"canaryWeight": 20, "trackedConfigs": {"configmap/a": "1", "configmap/b": null}, "sessionAffinityCookie": null}})
+            )
         );
         let none = CanaryStatus { tracked_configs: Some(BTreeMap::new()), ..CanaryStatus::default() };
         let patch = status_patch(&json!({}), &none).unwrap();
-        assert_eq!(patch, json!({"status": {"phase": "", "failedChecks": 0, "canaryWeight": 0, "iterations": 0, "trackedConfigs": {}}}));
+        assert_eq!(
+            patch,
+            json!({"status": {"phase": "", "failedChecks": 0, "canaryWeight": 0, "iterations": 0, "trackedConfigs": {}}})
+        );
     }
 }

@@ -31,7 +31,9 @@ impl Clock {
     pub fn now(self) -> Timestamp {
         match self {
             Self::System => Timestamp::now(),
-            Self::Simulated { base, start } => base.checked_add(SignedDuration::try_from(start.elapsed()).unwrap_or_default()).unwrap_or(base),
+            Self::Simulated { base, start } => {
+                base.checked_add(SignedDuration::try_from(start.elapsed()).unwrap_or_default()).unwrap_or(base)
+            }
         }
     }
 

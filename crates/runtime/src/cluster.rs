@@ -41,7 +41,8 @@ impl ApiError {
 
     /// The message as a missing kind is told: the server has no words of its own for it.
     fn of_status(status: &Status, verb: &str, kind: &Kind) -> Self {
-        let unknown_path = status.code == 404 && (status.reason.is_empty() || status.message.contains("page not found"));
+        let unknown_path =
+            status.code == 404 && (status.reason.is_empty() || status.message.contains("page not found"));
         let message = if unknown_path || status.message.is_empty() {
             format!("the server could not find the requested resource ({verb} {})", kind.resource())
         } else {
@@ -103,7 +104,14 @@ impl Cluster {
 
     /// Creates an object.
     pub async fn create(&self, target: &ObjectRef, object: &Value) -> Result<Value, ApiError> {
-        self.send("POST", "post", target.kind, path(target.kind, &target.namespace, None), Some(("application/json", object))).await
+        self.send(
+            "POST",
+            "post",
+            target.kind,
+            path(target.kind, &target.namespace, None),
+            Some(("application/json", object)),
+        )
+        .await
     }
 
     /// Replaces an object without precondition.
@@ -113,7 +121,13 @@ impl Cluster {
     }
 
     /// Applies a JSON merge patch; with `version` only to that version of the object.
-    pub async fn merge(&self, target: &ObjectRef, patch: &Value, version: Option<&str>, subresource: Option<&str>) -> Result<Value, ApiError> {
+    pub async fn merge(
+        &self,
+        target: &ObjectRef,
+        patch: &Value,
+        version: Option<&str>,
+        subresource: Option<&str>,
+    ) -> Result<Value, ApiError> {
         let mut body = patch.clone();
         if let Some(version) = version {
             objects::paths::set(&mut body, &["metadata", "resourceVersion"], json!(version));
@@ -130,7 +144,9 @@ impl Cluster {
 
     /// Whether a kind can be listed in a namespace (or in all of them).
     pub async fn probe(&self, kind: &'static Kind, namespace: &str) -> Result<(), ApiError> {
-        self.send("GET", "list", kind, path(kind, namespace, None).map(|path| format!("{path}?limit=1")), None).await.map(drop)
+        self.send("GET", "list", kind, path(kind, namespace, None).map(|path| format!("{path}?limit=1")), None)
+            .await
+            .map(drop)
     }
 
     /// The server's `gitVersion`.
@@ -154,14 +170,22 @@ impl Cluster {
             request = request.header(http::header::CONTENT_TYPE, content_type);
         }
         let bytes = body.map(|(_, value)| value.to_string().into_bytes()).unwrap_or_default();
-        let request = request.body(bytes).map_err(|error| ApiError { message: error.to_string(), code: 0, reason: String::new() })?;
+        let request = request.body(bytes).map_err(|error| ApiError {
+            message: error.to_string(),
+            code: 0,
+            reason: String::new(),
+        })?;
         self.client.request::<Value>(request).await.map_err(|error| ApiError::of(&error, verb, kind))
     }
 }
 
 /// The URL path of a kind's collection or of one object. Namespaces and names come from users' objects: one that could lead the path elsewhere is refused.
 fn path(kind: &Kind, namespace: &str, name: Option<&str>) -> Result<String, ApiError> {
-    let mut path = if kind.group.is_empty() { format!("/api/{}", kind.version) } else { format!("/apis/{}/{}", kind.group, kind.version) };
+    let mut path = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}/{}", kind.group, kind.version)
+    };
     if kind.namespaced && !namespace.is_empty() {
         path.push_str("/namespaces/");
         path.push_str(segment(kind, namespace)?);

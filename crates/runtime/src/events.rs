@@ -65,7 +65,14 @@ struct Budget {
 
 impl Correlator {
     /// What to write for a message about an object; `None` if the budget is used up.
-    pub(crate) fn observe(&mut self, key: &Key, object: &Value, kind: &'static str, message: &str, now: Timestamp) -> Option<EventWrite> {
+    pub(crate) fn observe(
+        &mut self,
+        key: &Key,
+        object: &Value,
+        kind: &'static str,
+        message: &str,
+        now: Timestamp,
+    ) -> Option<EventWrite> {
         let shown = self.aggregate(kind, message, now);
         if !self.budgets.entry(kind).or_insert(Budget { left: BURST, at: now }).take(now) {
             return None;
@@ -108,9 +115,10 @@ impl Correlator {
 
     fn make_room(&mut self) {
         if self.written.len() >= REMEMBERED
-            && let Some(oldest) = self.written.iter().min_by_key(|(_, written)| written.last).map(|(id, _)| id.clone()) {
-                self.written.remove(&oldest);
-            }
+            && let Some(oldest) = self.written.iter().min_by_key(|(_, written)| written.last).map(|(id, _)| id.clone())
+        {
+            self.written.remove(&oldest);
+        }
     }
 }
 
@@ -128,7 +136,16 @@ impl Budget {
 }
 
 #[expect(clippy::too_many_arguments, reason = "the fields of an event")]
-fn create(key: &Key, object: &Value, kind: &str, message: &str, name: &str, count: u64, first: Timestamp, last: Timestamp) -> EventWrite {
+fn create(
+    key: &Key,
+    object: &Value,
+    kind: &str,
+    message: &str,
+    name: &str,
+    count: u64,
+    first: Timestamp,
+    last: Timestamp,
+) -> EventWrite {
     let body = json!({
         "apiVersion": "v1",
         "kind": "Event",
@@ -169,22 +186,39 @@ mod tests {
 
     #[test]
     fn the_same_message_counts_up_and_the_tenth_distinct_one_is_combined() {
-        let (mut correlator, key, object) = (Correlator::default(), Key::new("test", "podinfo"), json!({"metadata": {"uid": "u"}}));
-        let Some(EventWrite::Create(first, body)) = correlator.observe(&key, &object, "Normal", "m0", at(0)) else { panic!() };
+        let (mut correlator, key, object) =
+            (Correlator::default(), Key::new("test", "podinfo"), json!({"metadata": {"uid": "u"}}));
+        let Some(EventWrite::Create(first, body)) = correlator.observe(&key, &object, "Normal", "m0", at(0)) else {
+            panic!()
+        };
         assert_eq!(body["message"], "m0");
-        let Some(EventWrite::Count(again, patch)) = correlator.observe(&key, &object, "Normal", "m0", at(1)) else { panic!() };
+        let Some(EventWrite::Count(again, patch)) = correlator.observe(&key, &object, "Normal", "m0", at(1)) else {
+            panic!()
+        };
         assert_eq!((again, &patch["count"]), (first, &json!(2)));
         for index in 1..9 {
-            let Some(EventWrite::Create(_, body)) = correlator.observe(&key, &object, "Normal", &format!("m{index}"), at(2)) else { panic!() };
+            let Some(EventWrite::Create(_, body)) =
+                correlator.observe(&key, &object, "Normal", &format!("m{index}"), at(2))
+            else {
+                panic!()
+            };
             assert_eq!(body["message"], format!("m{index}"));
         }
-        let Some(EventWrite::Create(combined, body)) = correlator.observe(&key, &object, "Normal", "m9", at(3)) else { panic!() };
+        let Some(EventWrite::Create(combined, body)) = correlator.observe(&key, &object, "Normal", "m9", at(3)) else {
+            panic!()
+        };
         assert_eq!(body["message"], "(combined from similar events): m9");
-        let Some(EventWrite::Count(next, patch)) = correlator.observe(&key, &object, "Normal", "m10", at(4)) else { panic!() };
+        let Some(EventWrite::Count(next, patch)) = correlator.observe(&key, &object, "Normal", "m10", at(4)) else {
+            panic!()
+        };
         assert_eq!((next, &patch["message"]), (combined, &json!("(combined from similar events): m10")));
         // Another type has a count of its own, and ten quiet minutes begin anew.
-        assert!(matches!(correlator.observe(&key, &object, "Warning", "w", at(5)), Some(EventWrite::Create(_, body)) if body["message"] == "w"));
-        assert!(matches!(correlator.observe(&key, &object, "Normal", "late", at(700)), Some(EventWrite::Create(_, body)) if body["message"] == "late"));
+        assert!(
+            matches!(correlator.observe(&key, &object, "Warning", "w", at(5)), Some(EventWrite::Create(_, body)) if body["message"] == "w")
+        );
+        assert!(
+            matches!(correlator.observe(&key, &object, "Normal", "late", at(700)), Some(EventWrite::Create(_, body)) if body["message"] == "late")
+        );
     }
 
     #[test]

@@ -177,7 +177,9 @@ impl Keeper {
     async fn fetch_object(&self, reference: &ObjectRef) -> Result<(), ApiError> {
         self.telemetry.read();
         match self.clusters.of(reference.kind).get(reference).await {
-            Ok(object) if by_metadata(reference.kind) => self.world.apply(reference.kind, &crate::digest::without_content(&object)),
+            Ok(object) if by_metadata(reference.kind) => {
+                self.world.apply(reference.kind, &crate::digest::without_content(&object))
+            }
             Ok(object) => self.world.apply(reference.kind, &object),
             Err(error) if error.is_not_found() => {
                 let gone = serde_json::json!({"metadata": {"namespace": reference.namespace, "name": reference.name}});
@@ -328,12 +330,18 @@ impl Keeper {
 
     /// Takes a Canary in, from the watch or from the answer to a write.
     pub(crate) fn take_canary(&self, object: Arc<Value>) {
-        let key = Key::new(objects::paths::text(&object, "/metadata/namespace"), objects::paths::text(&object, "/metadata/name"));
+        let key = Key::new(
+            objects::paths::text(&object, "/metadata/namespace"),
+            objects::paths::text(&object, "/metadata/name"),
+        );
         let canary: Canary = match api::decode(object.as_ref().clone()) {
             Ok(canary) => canary,
             Err(why) => {
                 // One object that cannot be read must not keep the others from being looked after.
-                warn!(canary = format!("{}.{}", key.name, key.namespace), "Canary {}.{} cannot be read: {why}", key.name, key.namespace);
+                warn!(
+                    canary = format!("{}.{}", key.name, key.namespace),
+                    "Canary {}.{} cannot be read: {why}", key.name, key.namespace
+                );
                 self.courier.unreadable(&key, &object, &format!("invalid canary spec: {why}"), self.clock.now());
                 return;
             }
@@ -345,7 +353,9 @@ impl Keeper {
             if new.is_some() && new <= old {
                 return;
             }
-            let same = entry.canary.spec == canary.spec && entry.canary.status == canary.status && entry.canary.metadata_matters(&canary);
+            let same = entry.canary.spec == canary.spec
+                && entry.canary.status == canary.status
+                && entry.canary.metadata_matters(&canary);
             Self::service_renamed(&entry.canary, &canary);
             entry.object = object;
             entry.canary = Arc::new(canary);
@@ -365,7 +375,10 @@ impl Keeper {
                 repairs: Repairs::default(),
             };
             state.canaries.insert(key.clone(), entry);
-            self.telemetry.canaries(&key.namespace, state.canaries.keys().filter(|other| other.namespace == key.namespace).count());
+            self.telemetry.canaries(
+                &key.namespace,
+                state.canaries.keys().filter(|other| other.namespace == key.namespace).count(),
+            );
             Self::same_target(&state, &key);
         }
         state.wake(&key, now);
@@ -375,7 +388,10 @@ impl Keeper {
     }
 
     fn service_renamed(before: &Canary, after: &Canary) {
-        let (old, new) = (before.spec.service.name.as_deref().unwrap_or_default(), after.spec.service.name.as_deref().unwrap_or_default());
+        let (old, new) = (
+            before.spec.service.name.as_deref().unwrap_or_default(),
+            after.spec.service.name.as_deref().unwrap_or_default(),
+        );
         if !old.is_empty() && old != new {
             let name = format!("{}.{}", after.metadata.name, after.metadata.namespace);
             warn!(canary = name, "The service name changed to {new}, remove {old} objects to avoid routing conflicts");
@@ -387,12 +403,17 @@ impl Keeper {
         let Some(entry) = state.canaries.get(key) else { return };
         let target = &entry.canary.spec.target_ref;
         let twin = state.canaries.iter().any(|(other, others)| {
-            other != key && other.namespace == key.namespace && others.canary.spec.target_ref.name == target.name && others.canary.spec.target_ref.kind == target.kind
+            other != key
+                && other.namespace == key.namespace
+                && others.canary.spec.target_ref.name == target.name
+                && others.canary.spec.target_ref.kind == target.kind
         });
         if twin {
             error!(
                 canary = format!("{}.{}", key.name, key.namespace),
-                "Bad things will happen! Found more than one canary with the same target {}.{}", target.name, key.namespace
+                "Bad things will happen! Found more than one canary with the same target {}.{}",
+                target.name,
+                key.namespace
             );
         }
     }

@@ -5,22 +5,22 @@
 
 #![deny(clippy::disallowed_methods)]
 
+mod actions;
 pub mod clock;
 pub mod cluster;
-pub mod lease;
-pub mod telemetry;
-pub mod outbound;
-mod actions;
 mod digest;
 mod events;
 mod keeper;
+pub mod lease;
 mod notify;
 mod operator;
+pub mod outbound;
 mod questions;
-mod view;
 mod queue;
 mod repairs;
 mod store;
+pub mod telemetry;
+mod view;
 mod watch;
 mod world;
 

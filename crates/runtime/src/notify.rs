@@ -65,7 +65,13 @@ enum Job {
 }
 
 impl Courier {
-    pub(crate) fn new(clusters: Clusters, world: Arc<World>, outbound: Arc<dyn Outbound>, telemetry: Arc<Telemetry>, receivers: Receivers) -> Self {
+    pub(crate) fn new(
+        clusters: Clusters,
+        world: Arc<World>,
+        outbound: Arc<dyn Outbound>,
+        telemetry: Arc<Telemetry>,
+        receivers: Receivers,
+    ) -> Self {
         Self(Arc::new(Inner {
             queues: Mutex::default(),
             correlators: Mutex::default(),
@@ -84,7 +90,10 @@ impl Courier {
         let kind = if event.kind == EventKind::Normal { "Normal" } else { "Warning" };
         self.add(key, Job::Event { object: Arc::clone(object), kind, message: event.message.clone(), at: now });
         for (hook, request) in hooks::event_requests(rollout, event, self.0.receivers.event_webhook.as_deref(), now) {
-            self.add(key, Job::Webhook { hook: Box::new(hook), request: Box::new(request), canary: rollout.full_name() });
+            self.add(
+                key,
+                Job::Webhook { hook: Box::new(hook), request: Box::new(request), canary: rollout.full_name() },
+            );
         }
     }
 
@@ -167,7 +176,11 @@ impl Inner {
                 Ok(_) => return,
                 Err(error) if error.is_not_found() && matches!(write, EventWrite::Count(..)) => {
                     let correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
-                    let Some(again) = correlators.get(key).and_then(|correlator| correlator.recreate(key, object, kind, message)) else { return };
+                    let Some(again) =
+                        correlators.get(key).and_then(|correlator| correlator.recreate(key, object, kind, message))
+                    else {
+                        return;
+                    };
                     write = again;
                 }
                 // The server refuses it, for example because the namespace is going: nothing to be done.
@@ -209,9 +222,10 @@ impl Inner {
         let name = rollout.full_name();
         if rollout.analysis.alerts.is_empty() {
             if let Some(channel) = &self.receivers.notifier
-                && let Err(why) = self.post(channel, &message).await {
-                    error!(canary = name, "alert can't be sent: {why}");
-                }
+                && let Err(why) = self.post(channel, &message).await
+            {
+                error!(canary = name, "alert can't be sent: {why}");
+            }
             return;
         }
         for entry in rollout.analysis.alerts.iter().filter(|entry| alerts::wants(entry.severity, alert.severity)) {

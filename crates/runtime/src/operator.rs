@@ -60,14 +60,22 @@ impl Operator {
     pub fn new(config: Config) -> Self {
         let Config { clusters, namespace, settings, clock, outbound, receivers, telemetry } = config;
         let world = Arc::new(World::default());
-        let courier = Courier::new(clusters.clone(), Arc::clone(&world), Arc::clone(&outbound), Arc::clone(&telemetry), receivers);
+        let courier = Courier::new(
+            clusters.clone(),
+            Arc::clone(&world),
+            Arc::clone(&outbound),
+            Arc::clone(&telemetry),
+            receivers,
+        );
         let keeper = Arc::new(Keeper { world, clusters, settings, clock, outbound, courier, telemetry });
         Self { keeper, namespace, tasks: JoinSet::new() }
     }
 
     /// Starts the watches of our own kinds, one after the other, and waits for their first lists.
     pub async fn sync(&mut self) -> Result<(), String> {
-        for (kind, label) in [(&CANARY, "canary"), (&METRIC_TEMPLATE, "metric template"), (&ALERT_PROVIDER, "alert provider")] {
+        for (kind, label) in
+            [(&CANARY, "canary"), (&METRIC_TEMPLATE, "metric template"), (&ALERT_PROVIDER, "alert provider")]
+        {
             info!("Waiting for {label} informer cache to sync");
             self.keeper.world.state().stores.entry(kind).or_default();
             self.tasks.spawn(watch_own(Arc::clone(&self.keeper), kind, self.namespace.clone()));
@@ -99,7 +107,11 @@ impl Operator {
     pub async fn run(mut self, mut stop: Receiver<bool>) {
         let keeper = Arc::clone(&self.keeper);
         info!("Starting operator");
-        self.tasks.spawn(watch::keep_watching(Arc::clone(&keeper.world), keeper.clusters.clone(), self.namespace.clone()));
+        self.tasks.spawn(watch::keep_watching(
+            Arc::clone(&keeper.world),
+            keeper.clusters.clone(),
+            self.namespace.clone(),
+        ));
         self.tasks.spawn(Arc::clone(&keeper).run());
         keeper.telemetry.set_leader(true);
         keeper.world.state().open = true;
@@ -146,7 +158,9 @@ async fn watch_own(keeper: Arc<Keeper>, kind: &'static Kind, namespace: String) 
 }
 
 fn take_canary(keeper: &Keeper, event: Event<Value>, relisted: &mut HashSet<Key>) {
-    let key_of = |object: &Value| Key::new(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
+    let key_of = |object: &Value| {
+        Key::new(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"))
+    };
     match event {
         Event::Init => relisted.clear(),
         Event::InitApply(object) => {
@@ -157,7 +171,8 @@ fn take_canary(keeper: &Keeper, event: Event<Value>, relisted: &mut HashSet<Key>
         Event::Delete(object) => keeper.drop_canary(&key_of(&object)),
         Event::InitDone => {
             // What a new list does not bring was deleted while nobody watched.
-            let lost: Vec<Key> = keeper.world.state().canaries.keys().filter(|key| !relisted.contains(*key)).cloned().collect();
+            let lost: Vec<Key> =
+                keeper.world.state().canaries.keys().filter(|key| !relisted.contains(*key)).cloned().collect();
             for key in lost {
                 keeper.drop_canary(&key);
             }

@@ -74,12 +74,23 @@ impl Client {
 #[async_trait]
 impl Outbound for Client {
     async fn send(&self, request: Request) -> Result<Response, SendError> {
-        let client = self.client(&Settings { insecure: request.insecure, proxy: request.proxy.clone(), redirects: request.max_redirects })?;
-        let _permit = self.permits.acquire().await.map_err(|_| SendError { message: "the client is shut down".to_owned(), retriable: false })?;
+        let client = self.client(&Settings {
+            insecure: request.insecure,
+            proxy: request.proxy.clone(),
+            redirects: request.max_redirects,
+        })?;
+        let _permit = self
+            .permits
+            .acquire()
+            .await
+            .map_err(|_| SendError { message: "the client is shut down".to_owned(), retriable: false })?;
         let limit = request.timeout;
         match tokio::time::timeout(limit, exchange(&client, request)).await {
             Ok(result) => result,
-            Err(_) => Err(SendError { message: "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned(), retriable: true }),
+            Err(_) => Err(SendError {
+                message: "context deadline exceeded (Client.Timeout exceeded while awaiting headers)".to_owned(),
+                retriable: true,
+            }),
         }
     }
 }
@@ -101,9 +112,14 @@ async fn exchange(client: &reqwest::Client, request: Request) -> Result<Response
         failure(&error, retriable)
     })?;
     let status = response.status().as_u16();
-    let retry_after = response.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let retry_after =
+        response.headers().get(reqwest::header::RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let (mut body, mut truncated) = (Vec::new(), false);
-    while let Some(chunk) = response.chunk().await.map_err(|error| SendError { message: format!("error reading body: {}", words(&error)), retriable: true })? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| SendError { message: format!("error reading body: {}", words(&error)), retriable: true })?
+    {
         let room = BODY_LIMIT.saturating_sub(body.len());
         body.extend_from_slice(chunk.get(..room.min(chunk.len())).unwrap_or_default());
         if chunk.len() > room {

@@ -5,9 +5,9 @@ use crate::notify::{call_hook, secret_data};
 use crate::view::View;
 use api::{CanaryMetric, MetricTemplate};
 use objects::kind::{METRIC_TEMPLATE, SECRET};
+use providers::hooks;
 use providers::http::{Request, Response, Secret, SendError};
 use providers::metrics::{self, Probe};
-use providers::hooks;
 use rollout::{Answer, Check, MetricTrouble, Payload, Question};
 use std::collections::BTreeMap;
 use tracing::debug;
@@ -38,8 +38,13 @@ impl Keeper {
         let value = if check == Check::Template {
             let reference = metric.template_ref.clone().unwrap_or_default();
             let namespace = reference.namespace_or(&rollout.namespace).to_owned();
-            let template = self.template(&namespace, &reference.name).map_err(|error| metrics::template_missing(rollout, metric, &error))?;
-            let credentials = self.credentials(&namespace, &template).await.map_err(|error| metrics::secret_unreadable(rollout, metric, &template, &error))?;
+            let template = self
+                .template(&namespace, &reference.name)
+                .map_err(|error| metrics::template_missing(rollout, metric, &error))?;
+            let credentials = self
+                .credentials(&namespace, &template)
+                .await
+                .map_err(|error| metrics::secret_unreadable(rollout, metric, &template, &error))?;
             let request = metrics::template_request(rollout, metric, &template, credentials.as_ref(), None)?;
             metrics::template_value(&template, self.query(request).await)
         } else {
@@ -62,10 +67,19 @@ impl Keeper {
         serde_json::from_value(object).map_err(|error| error.to_string())
     }
 
-    async fn credentials(&self, namespace: &str, template: &MetricTemplate) -> Result<Option<BTreeMap<String, Secret>>, String> {
+    async fn credentials(
+        &self,
+        namespace: &str,
+        template: &MetricTemplate,
+    ) -> Result<Option<BTreeMap<String, Secret>>, String> {
         let Some(reference) = &template.spec.provider.secret_ref else { return Ok(None) };
         self.telemetry.read();
-        let secret = self.clusters.main.get(&SECRET.object(namespace, &reference.name)).await.map_err(|error| error.to_string())?;
+        let secret = self
+            .clusters
+            .main
+            .get(&SECRET.object(namespace, &reference.name))
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(Some(secret_data(&secret)))
     }
 
@@ -85,9 +99,12 @@ impl Keeper {
     }
 
     async fn probe_template(&self, namespace: &str, name: &str) -> Result<(), String> {
-        let template = self.template(namespace, name).map_err(|error| format!("metric template {name}.{namespace} error: {error}"))?;
+        let template = self
+            .template(namespace, name)
+            .map_err(|error| format!("metric template {name}.{namespace} error: {error}"))?;
         let credentials = self.credentials(namespace, &template).await.map_err(|error| {
-            let secret = template.spec.provider.secret_ref.as_ref().map(|reference| reference.name.clone()).unwrap_or_default();
+            let secret =
+                template.spec.provider.secret_ref.as_ref().map(|reference| reference.name.clone()).unwrap_or_default();
             format!("metric template {name}.{namespace} secret {secret} error: {error}")
         })?;
         let request = metrics::template_probe(&template, credentials.as_ref())?;

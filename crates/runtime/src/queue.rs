@@ -71,7 +71,12 @@ impl Queue {
         }
         self.ready.retain(|_, keys| !keys.is_empty());
         let after = (std::ops::Bound::Excluded(self.last_namespace.clone()), std::ops::Bound::Unbounded);
-        let namespace = self.ready.range(after).next().or_else(|| self.ready.iter().next()).map(|(namespace, _)| namespace.clone())?;
+        let namespace = self
+            .ready
+            .range(after)
+            .next()
+            .or_else(|| self.ready.iter().next())
+            .map(|(namespace, _)| namespace.clone())?;
         let key = self.ready.get_mut(&namespace)?.pop_first();
         self.last_namespace = namespace;
         key

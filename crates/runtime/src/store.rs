@@ -69,18 +69,21 @@ impl Store {
         let version = version(object);
         self.relisting.remove(&place);
         if let (Some(version), Some(gone)) = (version, self.gone.get(&place))
-            && version <= *gone {
-                return false;
-            }
+            && version <= *gone
+        {
+            return false;
+        }
         self.gone.remove(&place);
         if !wanted {
             self.kept.remove(&place);
             return self.exists.insert(place);
         }
         if let Some(kept) = self.kept.get(&place)
-            && version.is_some() && kept.version >= version {
-                return false;
-            }
+            && version.is_some()
+            && kept.version >= version
+        {
+            return false;
+        }
         let bytes: Arc<[u8]> = compact(object).into();
         self.exists.insert(place.clone());
         let changed = self.kept.get(&place).is_none_or(|kept| kept.bytes != bytes);
@@ -92,9 +95,10 @@ impl Store {
     pub(crate) fn delete(&mut self, namespace: &str, name: &str, at: Option<u64>) -> bool {
         let place = (namespace.to_owned(), name.to_owned());
         if let (Some(at), Some(kept)) = (at, self.kept.get(&place))
-            && kept.version > Some(at) {
-                return false;
-            }
+            && kept.version > Some(at)
+        {
+            return false;
+        }
         self.relisting.remove(&place);
         if let Some(at) = at {
             if self.gone.len() > 4096 {
@@ -129,7 +133,10 @@ impl Store {
 }
 
 fn place(object: &Value) -> Place {
-    (objects::paths::text(object, "/metadata/namespace").to_owned(), objects::paths::text(object, "/metadata/name").to_owned())
+    (
+        objects::paths::text(object, "/metadata/namespace").to_owned(),
+        objects::paths::text(object, "/metadata/name").to_owned(),
+    )
 }
 
 /// The version of an object as a number. Versions are opaque by the letter and numbers in fact; one that is no number is taken as newer.
@@ -158,7 +165,9 @@ mod tests {
         let mut store = Store::default();
         assert!(store.apply(&object("a", "7"), true));
         assert!(!store.apply(&object("a", "6"), true), "older than our write");
-        assert!(matches!(store.known("n", "a"), Known::Kept(bytes) if !String::from_utf8_lossy(&bytes).contains("managedFields")));
+        assert!(
+            matches!(store.known("n", "a"), Known::Kept(bytes) if !String::from_utf8_lossy(&bytes).contains("managedFields"))
+        );
         assert!(!store.delete("n", "a", Some(5)));
         assert!(store.delete("n", "a", Some(8)));
         assert!(!store.apply(&object("a", "7"), true), "deleted since");

@@ -6,7 +6,10 @@
 use api::{Canary, Rollout};
 use jiff::SignedDuration;
 use objects::Change;
-use prometheus::{CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{
+    CounterVec, Encoder, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts,
+    Registry, TextEncoder,
+};
 use rollout::{Gauges, Outcome};
 use std::time::Duration;
 
@@ -39,23 +42,52 @@ impl Telemetry {
         let outcome = ["name", "namespace", "deployment_strategy", "analysis_status"];
         let own = |name: &str, help: &str, labels: &[&str]| IntCounterVec::new(Opts::new(name, help), labels);
         let telemetry = Self {
-            info: gauge("flagger_info", "Flagger version and mesh provider information", &["version", "mesh_provider"])?,
+            info: gauge(
+                "flagger_info",
+                "Flagger version and mesh provider information",
+                &["version", "mesh_provider"],
+            )?,
             total: gauge("flagger_canary_total", "Total number of canary object", &["namespace"])?,
             status: gauge("flagger_canary_status", "Last canary analysis result", &["name", "namespace"])?,
-            weight: gauge("flagger_canary_weight", "The virtual service destination weight current value", &["workload", "namespace"])?,
+            weight: gauge(
+                "flagger_canary_weight",
+                "The virtual service destination weight current value",
+                &["workload", "namespace"],
+            )?,
             duration: HistogramVec::new(
                 HistogramOpts::new("flagger_canary_duration_seconds", "Seconds spent performing canary analysis."),
                 &["name", "namespace"],
             )?,
-            analysis: gauge("flagger_canary_metric_analysis", "Last canary analysis result per metric", &["name", "namespace", "metric"])?,
-            successes: CounterVec::new(Opts::new("flagger_canary_successes_total", "Total number of canary successes"), &outcome)?,
-            failures: CounterVec::new(Opts::new("flagger_canary_failures_total", "Total number of canary failures"), &outcome)?,
-            looks: Histogram::with_opts(HistogramOpts::new("flagger_look_duration_seconds", "Seconds from taking up a Canary to leaving it."))?,
+            analysis: gauge(
+                "flagger_canary_metric_analysis",
+                "Last canary analysis result per metric",
+                &["name", "namespace", "metric"],
+            )?,
+            successes: CounterVec::new(
+                Opts::new("flagger_canary_successes_total", "Total number of canary successes"),
+                &outcome,
+            )?,
+            failures: CounterVec::new(
+                Opts::new("flagger_canary_failures_total", "Total number of canary failures"),
+                &outcome,
+            )?,
+            looks: Histogram::with_opts(HistogramOpts::new(
+                "flagger_look_duration_seconds",
+                "Seconds from taking up a Canary to leaving it.",
+            ))?,
             queue: Gauge::new("flagger_queue_depth", "Canaries that wait to be looked at, due or not.")?,
             writes: own("flagger_api_writes_total", "Writes to the API server.", &["verb", "outcome"])?,
             reads: IntCounter::new("flagger_api_reads_total", "Reads from the API server beside watches.")?,
-            requests: own("flagger_outgoing_requests_total", "Requests to hooks, metric servers and alert receivers.", &["purpose", "outcome"])?,
-            dropped: own("flagger_notifications_dropped_total", "Events and alerts that could not be delivered.", &["reason"])?,
+            requests: own(
+                "flagger_outgoing_requests_total",
+                "Requests to hooks, metric servers and alert receivers.",
+                &["purpose", "outcome"],
+            )?,
+            dropped: own(
+                "flagger_notifications_dropped_total",
+                "Events and alerts that could not be delivered.",
+                &["reason"],
+            )?,
             leader: Gauge::new("flagger_leader", "1 while this process looks after Canaries.")?,
             registry,
         };
@@ -159,7 +191,14 @@ impl Telemetry {
             Outcome::Skipped => (&self.successes, "skipped"),
             Outcome::Failed => (&self.failures, "completed"),
         };
-        counter.with_label_values(&[rollout.target.name.as_str(), rollout.namespace.as_str(), rollout.strategy.label(), status]).inc();
+        counter
+            .with_label_values(&[
+                rollout.target.name.as_str(),
+                rollout.namespace.as_str(),
+                rollout.strategy.label(),
+                status,
+            ])
+            .inc();
     }
 
     /// A Canary is gone, and its series with it. `left`: Canaries that remain in its namespace.

@@ -73,7 +73,10 @@ pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) 
             .boxed()
     } else {
         let api: Api<DynamicObject> = scoped(client, &resource, kind, namespace);
-        kube::runtime::watcher(api, config).default_backoff().map_ok(|event| map(event, |object| serde_json::to_value(object).unwrap_or_default())).boxed()
+        kube::runtime::watcher(api, config)
+            .default_backoff()
+            .map_ok(|event| map(event, |object| serde_json::to_value(object).unwrap_or_default()))
+            .boxed()
     }
 }
 
@@ -82,7 +85,11 @@ fn scoped<K>(client: kube::Client, resource: &ApiResource, kind: &Kind, namespac
 where
     K: kube::Resource<DynamicType = ApiResource, Scope = kube::core::DynamicResourceScope>,
 {
-    if namespace.is_empty() || !kind.namespaced { Api::all_with(client, resource) } else { Api::namespaced_with(client, namespace, resource) }
+    if namespace.is_empty() || !kind.namespaced {
+        Api::all_with(client, resource)
+    } else {
+        Api::namespaced_with(client, namespace, resource)
+    }
 }
 
 fn map<K>(event: Event<K>, to_value: impl Fn(K) -> Value) -> Event<Value> {
@@ -132,8 +139,11 @@ fn stop_unread(world: &World, watches: &mut HashMap<&'static Kind, Running>) -> 
     for (kind, running) in watches.iter_mut() {
         running.idle_since = unread.contains(kind).then(|| running.idle_since.unwrap_or(now));
     }
-    let over: Vec<&'static Kind> =
-        watches.iter().filter(|(_, running)| running.idle_since.is_some_and(|since| since + LINGER <= now)).map(|(kind, _)| *kind).collect();
+    let over: Vec<&'static Kind> = watches
+        .iter()
+        .filter(|(_, running)| running.idle_since.is_some_and(|since| since + LINGER <= now))
+        .map(|(kind, _)| *kind)
+        .collect();
     for kind in over {
         watches.remove(kind);
         state.stores.remove(kind);
@@ -185,9 +195,9 @@ pub(crate) fn take(world: &World, kind: &'static Kind, event: Event<Value>) {
 /// The server's own message.
 pub(crate) fn explain(error: &watcher::Error, kind: &Kind) -> String {
     match error {
-        watcher::Error::InitialListFailed(error) | watcher::Error::WatchStartFailed(error) | watcher::Error::WatchFailed(error) => {
-            ApiError::of(error, "get", kind).message
-        }
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => ApiError::of(error, "get", kind).message,
         watcher::Error::WatchError(status) => status.message.clone(),
         watcher::Error::NoResourceVersion => "the server sent a list without resourceVersion".to_owned(),
     }

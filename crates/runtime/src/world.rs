@@ -99,7 +99,8 @@ impl World {
 
     /// A watch says that an object is gone.
     pub(crate) fn delete(&self, kind: &'static Kind, object: &Value) {
-        let (namespace, name) = (objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
+        let (namespace, name) =
+            (objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
         let mut state = self.state();
         if state.stores.entry(kind).or_default().delete(namespace, name, crate::store::version(object)) {
             state.wake_readers(&kind.object(namespace, name));
@@ -133,14 +134,22 @@ impl State {
     /// Everybody who reads a kind looks again.
     pub(crate) fn wake_kind(&mut self, kind: &'static Kind) {
         let now = Instant::now();
-        let keys: BTreeSet<Key> = self.readers.iter().filter(|(reference, _)| reference.kind == kind).flat_map(|(_, keys)| keys.iter().cloned()).collect();
+        let keys: BTreeSet<Key> = self
+            .readers
+            .iter()
+            .filter(|(reference, _)| reference.kind == kind)
+            .flat_map(|(_, keys)| keys.iter().cloned())
+            .collect();
         for key in keys {
             self.wake(&key, now);
         }
     }
 
     fn apply(&mut self, kind: &'static Kind, object: &Value) -> bool {
-        let reference = kind.object(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
+        let reference = kind.object(
+            objects::paths::text(object, "/metadata/namespace"),
+            objects::paths::text(object, "/metadata/name"),
+        );
         let wanted = self.readers.contains_key(&reference) || kept_whole(kind);
         let changed = self.stores.entry(kind).or_default().apply(object, wanted);
         if changed {
@@ -206,7 +215,11 @@ impl State {
 
     /// Kinds that nobody reads any more.
     pub(crate) fn unread_kinds(&self) -> Vec<&'static Kind> {
-        self.stores.keys().copied().filter(|kind| !kept_whole(kind) && !self.readers.keys().any(|reference| reference.kind == *kind)).collect()
+        self.stores
+            .keys()
+            .copied()
+            .filter(|kind| !kept_whole(kind) && !self.readers.keys().any(|reference| reference.kind == *kind))
+            .collect()
     }
 
     /// Puts the objects into a snapshot, and says what is missing.
@@ -244,7 +257,9 @@ impl State {
         }
         let version = objects::paths::text(object, "/metadata/resourceVersion");
         match self.digests.get(reference) {
-            Some((digested, digest)) if digested == version => snapshot.insert_digest(reference.clone(), digest.clone()),
+            Some((digested, digest)) if digested == version => {
+                snapshot.insert_digest(reference.clone(), digest.clone())
+            }
             _ => missing.digests.push((reference.clone(), version.to_owned())),
         }
     }
