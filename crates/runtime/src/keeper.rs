@@ -178,7 +178,7 @@ impl Keeper {
         self.telemetry.read();
         match self.clusters.of(reference.kind).get(reference).await {
             Ok(object) if by_metadata(reference.kind) => {
-                self.world.apply(reference.kind, &crate::digest::without_content(&object))
+                self.world.apply(reference.kind, &crate::digest::without_content(&object));
             }
             Ok(object) => self.world.apply(reference.kind, &object),
             Err(error) if error.is_not_found() => {

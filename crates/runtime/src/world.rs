@@ -258,7 +258,7 @@ impl State {
         let version = objects::paths::text(object, "/metadata/resourceVersion");
         match self.digests.get(reference) {
             Some((digested, digest)) if digested == version => {
-                snapshot.insert_digest(reference.clone(), digest.clone())
+                snapshot.insert_digest(reference.clone(), digest.clone());
             }
             _ => missing.digests.push((reference.clone(), version.to_owned())),
         }
