@@ -23,8 +23,6 @@ use tracing::{debug, error, info};
 
 /// Where the kernel tells the name of this host (in a pod: of the pod).
 const HOSTNAME: &str = "/proc/sys/kernel/hostname";
-/// Bytes of the notifier's URL that may be shown: not more than host and beginning of the path.
-const SHOWN: usize = 30;
 
 /// What ends the process with code 1, with the text for the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -206,10 +204,8 @@ fn notifier(options: &Options) -> Option<alerts::Channel> {
 fn announce_notifier(options: &Options) {
     match alerts::global(&global(options)) {
         Ok(Some(channel)) => {
-            let url = channel.address.reveal();
-            if url.len() > SHOWN {
-                let end = (0..=SHOWN).rev().find(|end| url.is_char_boundary(*end)).unwrap_or_default();
-                info!("Notifications enabled for {}", url.get(..end).unwrap_or_default());
+            if let Some(line) = alerts::announcement(&channel) {
+                info!("{line}");
             }
         }
         Ok(None) => debug!("No notifications but those of the Canaries"),
