@@ -7,9 +7,13 @@ use kube::core::Status;
 use objects::{Kind, ObjectRef};
 use serde_json::{Value, json};
 use std::fmt::Debug;
+use std::time::Duration;
 
 /// Field manager of all writes.
 pub const FIELD_MANAGER: &str = "flagger";
+
+/// Longest time for one request. A server that accepts and never answers must not keep a Canary from being looked at again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -175,7 +179,13 @@ impl Cluster {
             code: 0,
             reason: String::new(),
         })?;
-        self.client.request::<Value>(request).await.map_err(|error| ApiError::of(&error, verb, kind))
+        match tokio::time::timeout(PATIENCE, self.client.request::<Value>(request)).await {
+            Ok(answer) => answer.map_err(|error| ApiError::of(&error, verb, kind)),
+            // Whether a write has arrived is seen by the watch.
+            Err(_) => {
+                Err(ApiError { message: "the API server did not answer".to_owned(), code: 0, reason: String::new() })
+            }
+        }
     }
 }
 
