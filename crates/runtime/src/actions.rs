@@ -156,6 +156,9 @@ impl Keeper {
 
     /// Sends one write, and puts the answer into the world and into the view.
     async fn write(&self, view: &mut View, write: Write) -> Result<(), Failure> {
+        if !self.is_alive(view) {
+            return Err(Failure::Changed);
+        }
         let Write { target, change, failure, success } = write;
         let cluster = self.clusters.of(target.kind);
         let answer = match &change {
@@ -172,7 +175,7 @@ impl Keeper {
                 if change == Change::Delete {
                     view.snapshot.remove(&target);
                 } else {
-                    self.world.apply(target.kind, &object);
+                    self.world.written(target.kind, &object, &view.key);
                     view.snapshot.insert(target, Arc::new(object));
                 }
                 if let Some(line) = success {
@@ -180,7 +183,12 @@ impl Keeper {
                 }
                 Ok(())
             }
-            Err(error) if error.is_conflict() || error.already_exists() => {
+            // What was to be patched was deleted a moment ago: the next look knows.
+            Err(error)
+                if error.is_conflict()
+                    || error.already_exists()
+                    || (error.is_not_found() && matches!(change, Change::Merge { .. })) =>
+            {
                 Err(Failure::Conflict(format!("{failure}{error}")))
             }
             Err(error) => Err(Failure::Text(format!("{failure}{error}"))),
@@ -267,11 +275,13 @@ impl Keeper {
         match self.patch_version(target, patch, &view.object, subresource).await {
             Ok(object) => {
                 let object = Arc::new(object);
-                self.take_canary(Arc::clone(&object));
+                self.take_own_canary(Arc::clone(&object));
                 view.object = object;
                 Ok(())
             }
-            Err(error) if error.is_conflict() => Err(Failure::Conflict(format!("{failure}{error}"))),
+            Err(error) if error.is_conflict() || error.is_not_found() => {
+                Err(Failure::Conflict(format!("{failure}{error}")))
+            }
             Err(error) => Err(Failure::Text(format!("{failure}{error}"))),
         }
     }
@@ -297,7 +307,12 @@ impl Keeper {
                 self.telemetry.read();
                 match cluster.get(target).await {
                     Ok(present) if is_same_to_decisions(seen, &present) => send(&present).await,
-                    _ => Err(error),
+                    Ok(present) => {
+                        // The next look decides on what it is now.
+                        self.take_own_canary(Arc::new(present));
+                        Err(error)
+                    }
+                    Err(_) => Err(error),
                 }
             }
             answer => answer,

@@ -19,12 +19,13 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 /// Canaries that are looked at side by side.
-const CONCURRENCY: usize = 64;
+pub(crate) const CONCURRENCY: usize = 64;
 /// Looks in a row at one Canary before it has to pause: more than any rollout needs, so something goes in circles.
 const LOOKS: usize = 40;
 /// That pause.
@@ -44,6 +45,30 @@ pub(crate) struct Keeper {
     pub(crate) outbound: Arc<dyn Outbound>,
     pub(crate) courier: Courier,
     pub(crate) telemetry: Arc<Telemetry>,
+    /// For Canaries that are looked at side by side; those that wait for an answer do not count.
+    pub(crate) permits: Arc<Semaphore>,
+}
+
+/// What belongs to the looks in a row at one Canary.
+#[derive(Debug, Default)]
+struct Visit {
+    answers: Answers,
+    /// Uid and generation of the Canary that the questions were about.
+    about: (String, i64),
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+/// A Canary that is being decided. However that ends, it can be looked at again.
+struct Running<'a> {
+    keeper: &'a Keeper,
+    key: &'a Key,
+    turn: Turn,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.keeper.leave(self.key, &self.turn);
+    }
 }
 
 /// What one look came to.
@@ -59,16 +84,16 @@ enum Turn {
 }
 
 impl Keeper {
-    /// Looks at whatever is due, until the task is dropped.
+    /// Looks at whatever is due, until the task is dropped; what is under way is dropped with it.
     pub(crate) async fn run(self: Arc<Self>) {
-        let permits = Arc::new(Semaphore::new(CONCURRENCY));
+        let mut visits = JoinSet::new();
         loop {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let Ok(permit) = Arc::clone(&self.permits).acquire_owned().await else { return };
             let key = self.next().await;
+            while visits.try_join_next().is_some() {}
             let keeper = Arc::clone(&self);
-            tokio::spawn(async move {
-                keeper.look_after(&key).await;
-                drop(permit);
+            visits.spawn(async move {
+                keeper.look_after(&key, Visit { permit: Some(permit), ..Visit::default() }).await;
             });
         }
     }
@@ -80,15 +105,15 @@ impl Keeper {
                 let mut state = self.world.state();
                 if state.open {
                     if let Some(key) = state.queue.pop(Instant::now()) {
-                        match state.canaries.get_mut(&key) {
-                            Some(entry) if entry.running => entry.dirty = true,
-                            Some(entry) => {
-                                entry.running = true;
-                                return key;
-                            }
-                            None => {}
+                        if !state.canaries.contains_key(&key) {
+                            continue;
                         }
-                        continue;
+                        if let Some(dirty) = state.running.get_mut(&key) {
+                            *dirty = true;
+                            continue;
+                        }
+                        state.running.insert(key.clone(), false);
+                        return key;
                     }
                     self.telemetry.queue_depth(state.queue.len());
                     state.queue.next()
@@ -104,29 +129,38 @@ impl Keeper {
     }
 
     /// Takes turns at one Canary until there is nothing to do at once, then puts it back into the queue.
-    async fn look_after(&self, key: &Key) {
+    async fn look_after(&self, key: &Key, mut visit: Visit) {
         let started = Instant::now();
-        let mut answers = Answers::default();
-        let mut turn = Turn::Pause(Duration::from_secs(1));
+        // Should a turn not come to its end, which is a mistake of ours, the Canary is looked at again after the longest pause.
+        let mut running = Running { keeper: self, key, turn: Turn::Pause(LONGEST_PAUSE) };
         let mut looks = 0;
         while looks < LOOKS {
-            turn = self.take_turn(key, &mut answers).await;
+            let turn = self.take_turn(key, &mut visit).await;
             match turn {
                 Turn::Asked => {}
                 Turn::Again => looks += 1,
-                Turn::Until(_) | Turn::Pause(_) => break,
+                Turn::Until(_) | Turn::Pause(_) => {
+                    running.turn = turn;
+                    break;
+                }
             }
         }
+        if looks >= LOOKS {
+            running.turn = Turn::Again;
+        }
+        drop(running);
         self.telemetry.looked(started.elapsed());
-        let mut state = self.world.state();
-        let Some(entry) = state.canaries.get_mut(key) else { return };
-        entry.running = false;
-        let dirty = std::mem::take(&mut entry.dirty);
+    }
+
+    /// Nobody is at this Canary any more; says when to look again.
+    fn leave(&self, key: &Key, turn: &Turn) {
         let at = match turn {
             Turn::Again | Turn::Asked => Some(Instant::now() + BREATHER),
-            Turn::Pause(pause) => Some(Instant::now() + pause),
+            Turn::Pause(pause) => Some(Instant::now() + *pause),
             Turn::Until(moment) => moment.map(|moment| self.clock.instant(moment)),
         };
+        let mut state = self.world.state();
+        let dirty = state.running.remove(key).unwrap_or_default();
         if dirty && !matches!(turn, Turn::Again) {
             state.wake(key, Instant::now());
         } else if let Some(at) = at {
@@ -137,10 +171,26 @@ impl Keeper {
         self.world.changed.notify_waiters();
     }
 
-    async fn take_turn(&self, key: &Key, answers: &mut Answers) -> Turn {
+    async fn take_turn(&self, key: &Key, visit: &mut Visit) -> Turn {
         let look = {
             let mut state = self.world.state();
-            let look = look(&mut state, key, &self.settings, answers, self.clock.now());
+            if !state.open {
+                // We no longer lead. What was begun is finished, nothing is begun.
+                return Turn::Until(None);
+            }
+            // What changed so far is seen now.
+            if let Some(dirty) = state.running.get_mut(key) {
+                *dirty = false;
+            }
+            if let Some(entry) = state.canaries.get(key) {
+                let about = (entry.canary.metadata.uid.clone(), entry.canary.metadata.generation);
+                if visit.about != about {
+                    // Questions name hooks and metrics by their place in the spec: answers about another spec are none.
+                    visit.answers = Answers::default();
+                    visit.about = about;
+                }
+            }
+            let look = look(&mut state, key, &self.settings, &visit.answers, self.clock.now());
             if !state.wanted_kinds.is_empty() {
                 self.world.kinds.notify_one();
             }
@@ -148,24 +198,28 @@ impl Keeper {
         };
         match look {
             Look::Gone => Turn::Until(None),
-            Look::Incomplete(missing) => self.fetch(missing).await,
+            Look::Incomplete(missing) => self.fetch(key, missing).await,
             Look::Complete(mut view) => {
                 let decision = decide(&view.rollout, &view.seen);
-                self.carry_out(&mut view, decision, answers).await
+                self.carry_out(&mut view, decision, visit).await
             }
         }
     }
 
     /// Fetches what no watch brings: objects that nobody read before, and the content of configs.
-    async fn fetch(&self, missing: Missing) -> Turn {
+    async fn fetch(&self, key: &Key, missing: Missing) -> Turn {
         if !missing.listing.is_empty() {
             // The end of the list wakes us.
             return Turn::Until(None);
         }
         for reference in missing.objects {
             if let Err(error) = self.fetch_object(&reference).await {
-                debug!("{reference} cannot be read: {error}");
-                return Turn::Pause(Duration::from_secs(1));
+                warn!(canary = format!("{}.{}", key.name, key.namespace), "{reference} cannot be read: {error}");
+                let failures = self.world.state().canaries.get_mut(key).map_or(0, |entry| {
+                    entry.failures = entry.failures.saturating_add(1);
+                    entry.failures
+                });
+                return Turn::Pause(pause(failures));
             }
         }
         for (reference, version) in missing.digests {
@@ -182,8 +236,9 @@ impl Keeper {
             }
             Ok(object) => self.world.apply(reference.kind, &object),
             Err(error) if error.is_not_found() => {
-                let gone = serde_json::json!({"metadata": {"namespace": reference.namespace, "name": reference.name}});
-                self.world.delete(reference.kind, &gone);
+                if let Some(store) = self.world.state().stores.get_mut(reference.kind) {
+                    store.vanish(&reference.namespace, &reference.name);
+                }
             }
             Err(error) => return Err(error),
         }
@@ -208,7 +263,7 @@ impl Keeper {
         self.world.state().set_digest(reference, version, digest);
     }
 
-    async fn carry_out(&self, view: &mut View, decision: Decision, answers: &mut Answers) -> Turn {
+    async fn carry_out(&self, view: &mut View, decision: Decision, visit: &mut Visit) -> Turn {
         // Somebody who undoes every repair at once must not make us write for ever, nor hold a rollout up.
         let tired = self.repairs(&view.key, |repairs| repairs.due(Instant::now()));
         let mut wrote = false;
@@ -223,7 +278,7 @@ impl Keeper {
             self.repairs(&view.key, |repairs| repairs.count(Instant::now()));
             return Turn::Again;
         }
-        let turn = self.go_on(view, decision.next, answers).await;
+        let turn = self.go_on(view, decision.next, visit).await;
         match (tired, turn) {
             (Some(due), Turn::Until(wake)) => {
                 let due = self.clock.now().checked_add(SignedDuration::try_from(due).unwrap_or_default()).ok();
@@ -238,21 +293,25 @@ impl Keeper {
         self.world.state().canaries.get_mut(key).map(|entry| look(&mut entry.repairs)).unwrap_or_default()
     }
 
-    async fn go_on(&self, view: &mut View, next: Next, answers: &mut Answers) -> Turn {
+    async fn go_on(&self, view: &mut View, next: Next, visit: &mut Visit) -> Turn {
         match next {
+            Next::Ask { questions, .. } if questions.is_empty() => Turn::Again,
             Next::Ask { announce, questions } => {
+                // Answers may take minutes; others need not wait for them.
+                visit.permit = None;
                 for event in announce {
                     self.tell(view, &event);
-                    answers.announced.push(event);
+                    visit.answers.announced.push(event);
                 }
                 for question in questions {
                     let answer = self.answer(view, &question).await;
-                    answers.add(question, answer);
+                    visit.answers.add(question, answer);
                 }
+                visit.permit = Arc::clone(&self.permits).acquire_owned().await.ok();
                 Turn::Asked
             }
             Next::Act(plan) => {
-                *answers = Answers::default();
+                visit.answers = Answers::default();
                 self.apply(view, plan).await
             }
         }
@@ -269,22 +328,34 @@ impl Keeper {
                 Err(failure) => return self.failed(view, failure).await,
             }
         }
-        self.remember(&view.key, memory);
         let now = self.clock.now();
+        if !self.remember(view, memory) {
+            return Turn::Until(None);
+        }
         self.telemetry.gauges(&view.rollout, &gauges, now.duration_since(view.seen.now));
         if wrote || wake.is_some_and(|wake| wake <= now) { Turn::Again } else { Turn::Until(wake) }
     }
 
-    fn remember(&self, key: &Key, memory: Memory) {
-        if let Some(entry) = self.world.state().canaries.get_mut(key) {
-            entry.memory = memory;
-            entry.failures = 0;
+    /// False if the Canary is gone meanwhile: nothing of it is kept then, nor given to one that was made under its name.
+    fn remember(&self, view: &View, memory: Memory) -> bool {
+        match self.world.state().same(&view.key, &view.rollout.uid) {
+            Some(entry) => {
+                entry.memory = memory;
+                entry.failures = 0;
+                true
+            }
+            None => false,
         }
+    }
+
+    /// Whether the Canary that was looked at still is there.
+    pub(crate) fn is_alive(&self, view: &View) -> bool {
+        self.world.state().same(&view.key, &view.rollout.uid).is_some()
     }
 
     /// An action was not carried out: look again when that may help, tell it where it does not.
     async fn failed(&self, view: &mut View, failure: Failure) -> Turn {
-        let failures = match self.world.state().canaries.get_mut(&view.key) {
+        let failures = match self.world.state().same(&view.key, &view.rollout.uid) {
             Some(entry) => {
                 entry.failures = entry.failures.saturating_add(1);
                 entry.failures
@@ -306,11 +377,11 @@ impl Keeper {
                     debug!(canary = view.rollout.full_name(), "{failure:?}");
                 }
             }
-            if let Some(entry) = self.world.state().canaries.get_mut(&view.key) {
+            if let Some(entry) = self.world.state().same(&view.key, &view.rollout.uid) {
                 entry.memory = memory;
             }
         }
-        Turn::Pause(Duration::from_secs(1 << failures.min(6)).min(LONGEST_PAUSE))
+        Turn::Pause(pause(failures))
     }
 
     /// Tells an event: log, Kubernetes event, event webhooks.
@@ -328,38 +399,27 @@ impl Keeper {
         self.courier.alert(&view.key, &view.rollout, alert);
     }
 
-    /// Takes a Canary in, from the watch or from the answer to a write.
-    pub(crate) fn take_canary(&self, object: Arc<Value>) {
-        let key = Key::new(
-            objects::paths::text(&object, "/metadata/namespace"),
-            objects::paths::text(&object, "/metadata/name"),
-        );
+    /// Takes a Canary in from the watch. `replaces`: a version that this one replaces even if it is lower, because a new list brings it.
+    pub(crate) fn take_canary(&self, object: Arc<Value>, replaces: Option<u64>) {
+        let key = key_of(&object);
         let canary: Canary = match api::decode(object.as_ref().clone()) {
             Ok(canary) => canary,
-            Err(why) => {
-                // One object that cannot be read must not keep the others from being looked after.
-                warn!(
-                    canary = format!("{}.{}", key.name, key.namespace),
-                    "Canary {}.{} cannot be read: {why}", key.name, key.namespace
-                );
-                self.courier.unreadable(&key, &object, &format!("invalid canary spec: {why}"), self.clock.now());
-                return;
-            }
+            Err(why) => return self.set_unreadable(key, object, format!("invalid canary spec: {why}")),
         };
         let mut state = self.world.state();
+        state.unreadable.remove(&key);
         let now = Instant::now();
+        let mut reborn = false;
         if let Some(entry) = state.canaries.get_mut(&key) {
             let (new, old) = (crate::store::version(&object), crate::store::version(&entry.object));
-            if new.is_some() && new <= old {
+            if new.is_some() && new <= old && (new == old || replaces.is_none() || replaces != old) {
                 return;
             }
-            let same = entry.canary.spec == canary.spec
-                && entry.canary.status == canary.status
-                && entry.canary.metadata_matters(&canary);
-            Self::service_renamed(&entry.canary, &canary);
-            entry.object = object;
-            entry.canary = Arc::new(canary);
-            if same {
+            reborn = entry.canary.metadata.uid != canary.metadata.uid;
+            if reborn {
+                (entry.memory, entry.failures, entry.repairs) = (Memory::default(), 0, Repairs::default());
+            }
+            if !entry.take(object, canary) {
                 return;
             }
         } else {
@@ -369,8 +429,6 @@ impl Keeper {
                 canary: Arc::new(canary),
                 memory: Memory::default(),
                 reads: BTreeSet::new(),
-                running: false,
-                dirty: false,
                 failures: 0,
                 repairs: Repairs::default(),
             };
@@ -383,19 +441,57 @@ impl Keeper {
         }
         state.wake(&key, now);
         drop(state);
+        if reborn {
+            self.courier.forget(&key);
+        }
         self.world.queued.notify_one();
         self.world.changed.notify_waiters();
     }
 
-    fn service_renamed(before: &Canary, after: &Canary) {
-        let (old, new) = (
-            before.spec.service.name.as_deref().unwrap_or_default(),
-            after.spec.service.name.as_deref().unwrap_or_default(),
-        );
-        if !old.is_empty() && old != new {
-            let name = format!("{}.{}", after.metadata.name, after.metadata.namespace);
-            warn!(canary = name, "The service name changed to {new}, remove {old} objects to avoid routing conflicts");
+    /// Takes a Canary in from the answer to a request of ours. The news of its deletion may have come first: then it stays away.
+    pub(crate) fn take_own_canary(&self, object: Arc<Value>) {
+        let key = key_of(&object);
+        let Ok(canary) = api::decode::<Canary>(object.as_ref().clone()) else { return };
+        let mut state = self.world.state();
+        let Some(entry) = state.same(&key, &canary.metadata.uid) else { return };
+        if crate::store::version(&object) > crate::store::version(&entry.object) {
+            entry.take(object, canary);
         }
+    }
+
+    /// One object that cannot be read must not keep the others from being looked after. Nothing is decided about it on the basis of what it was before.
+    fn set_unreadable(&self, key: Key, object: Arc<Value>, why: String) {
+        let mut state = self.world.state();
+        state.remove_canary(&key);
+        let known = state.unreadable.insert(key.clone(), (Arc::clone(&object), why.clone()));
+        if known.is_some_and(|(_, told)| told == why) {
+            return;
+        }
+        let leads = state.open;
+        drop(state);
+        warn!(
+            canary = format!("{}.{}", key.name, key.namespace),
+            "Canary {}.{} cannot be read: {why}", key.name, key.namespace
+        );
+        if leads {
+            self.courier.unreadable(&key, &object, &why, self.clock.now());
+        }
+    }
+
+    /// Begins to decide. What a standby kept to itself is told now.
+    pub(crate) fn open(&self) {
+        let mut state = self.world.state();
+        state.open = true;
+        let unreadable: Vec<_> = state
+            .unreadable
+            .iter()
+            .map(|(key, (object, why))| (key.clone(), Arc::clone(object), why.clone()))
+            .collect();
+        drop(state);
+        for (key, object, why) in unreadable {
+            self.courier.unreadable(&key, &object, &why, self.clock.now());
+        }
+        self.world.queued.notify_one();
     }
 
     /// Two Canaries on one target would fight over it.
@@ -421,7 +517,11 @@ impl Keeper {
     /// A Canary is gone.
     pub(crate) fn drop_canary(&self, key: &Key) {
         let mut state = self.world.state();
-        let Some(entry) = state.remove_canary(key) else { return };
+        state.unreadable.remove(key);
+        let Some(entry) = state.remove_canary(key) else {
+            drop(state);
+            return self.courier.forget(key);
+        };
         info!(canary = format!("{}.{}", key.name, key.namespace), "Deleting {}.{} from cache", key.name, key.namespace);
         let left = state.canaries.keys().filter(|other| other.namespace == key.namespace).count();
         drop(state);
@@ -430,6 +530,39 @@ impl Keeper {
         self.world.changed.notify_waiters();
         self.world.kinds.notify_one();
     }
+}
+
+impl Entry {
+    /// Takes another version. True if decisions look at what changed.
+    fn take(&mut self, object: Arc<Value>, canary: Canary) -> bool {
+        let same = self.canary.spec == canary.spec
+            && self.canary.status == canary.status
+            && self.canary.metadata_matters(&canary);
+        service_renamed(&self.canary, &canary);
+        self.object = object;
+        self.canary = Arc::new(canary);
+        !same
+    }
+}
+
+fn service_renamed(before: &Canary, after: &Canary) {
+    let (old, new) = (
+        before.spec.service.name.as_deref().unwrap_or_default(),
+        after.spec.service.name.as_deref().unwrap_or_default(),
+    );
+    if !old.is_empty() && old != new {
+        let name = format!("{}.{}", after.metadata.name, after.metadata.namespace);
+        warn!(canary = name, "The service name changed to {new}, remove {old} objects to avoid routing conflicts");
+    }
+}
+
+pub(crate) fn key_of(object: &Value) -> Key {
+    Key::new(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"))
+}
+
+/// The pause after that many failures in a row.
+fn pause(failures: u32) -> Duration {
+    Duration::from_secs(1 << failures.min(6)).min(LONGEST_PAUSE)
 }
 
 /// What of a Canary's metadata a decision looks at.

@@ -32,12 +32,22 @@ const EVENT_ATTEMPTS: u32 = 12;
 const EVENT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Where events and alerts go if the Canary does not say.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Receivers {
     /// `-event-webhook`.
     pub event_webhook: Option<String>,
     /// The global notifier.
     pub notifier: Option<Channel>,
+}
+
+impl std::fmt::Debug for Receivers {
+    /// The URL of a webhook may be a secret as a whole.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Receivers")
+            .field("event_webhook", &self.event_webhook.as_ref().map(|_| "***"))
+            .field("notifier", &self.notifier)
+            .finish()
+    }
 }
 
 /// Delivers.
@@ -62,6 +72,22 @@ enum Job {
     Event { object: Arc<Value>, kind: &'static str, message: String, at: Timestamp },
     Webhook { hook: Box<CanaryWebhook>, request: Box<Result<Request, String>>, canary: String },
     Alert { rollout: Box<Rollout>, alert: Alert },
+}
+
+/// Should a delivery panic, which is a mistake of ours, the queue must not stay behind with nobody who serves it.
+struct Serving<'a> {
+    inner: &'a Inner,
+    key: &'a Key,
+}
+
+impl Drop for Serving<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let left = self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).remove(self.key);
+            left.into_iter().flatten().for_each(|_| self.inner.telemetry.dropped("internal error"));
+            self.inner.idle.notify_waiters();
+        }
+    }
 }
 
 impl Courier {
@@ -107,9 +133,12 @@ impl Courier {
         self.add(key, Job::Alert { rollout: Box::new(rollout.clone()), alert: alert.clone() });
     }
 
-    /// A Canary is gone: its events need not be remembered.
+    /// A Canary is gone: its events need not be remembered, once those that wait were written.
     pub(crate) fn forget(&self, key: &Key) {
-        self.0.correlators.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        let waiting = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key);
+        if !waiting {
+            self.0.forget(key);
+        }
     }
 
     /// Waits until everything was delivered (or given up).
@@ -139,9 +168,8 @@ impl Courier {
 impl Inner {
     /// Delivers one Canary's jobs in order until there are none.
     async fn serve(self: Arc<Self>, key: Key) {
-        loop {
-            let Some(job) = self.next(&key) else { return };
-            let Ok(_permit) = self.permits.acquire().await else { return };
+        let _serving = Serving { inner: &self, key: &key };
+        while let Some(job) = self.next(&key) {
             match job {
                 Job::Event { object, kind, message, at } => self.write_event(&key, &object, kind, &message, at).await,
                 Job::Webhook { hook, request, canary } => self.call(&hook, *request, &canary).await,
@@ -154,11 +182,20 @@ impl Inner {
     fn next(&self, key: &Key) -> Option<Job> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         let job = queues.get_mut(key)?.pop_front();
-        if job.is_none() {
-            queues.remove(key);
-            self.idle.notify_waiters();
+        if job.is_some() {
+            return job;
         }
-        job
+        queues.remove(key);
+        drop(queues);
+        if !self.world.state().knows(key) {
+            self.forget(key);
+        }
+        self.idle.notify_waiters();
+        None
+    }
+
+    fn forget(&self, key: &Key) {
+        self.correlators.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     async fn write_event(&self, key: &Key, object: &Value, kind: &'static str, message: &str, at: Timestamp) {
@@ -168,10 +205,12 @@ impl Inner {
         };
         let Some(mut write) = write else { return self.telemetry.dropped("event budget") };
         for attempt in 0..EVENT_ATTEMPTS {
+            let permit = self.permits.acquire().await;
             let answer = match &write {
                 EventWrite::Create(target, body) => self.clusters.main.create(target, body).await,
                 EventWrite::Count(target, patch) => self.clusters.main.merge(target, patch, None, None).await,
             };
+            drop(permit);
             match answer {
                 Ok(_) => return,
                 Err(error) if error.is_not_found() && matches!(write, EventWrite::Count(..)) => {
@@ -201,7 +240,7 @@ impl Inner {
 
     async fn call(&self, hook: &CanaryWebhook, request: Result<Request, String>, canary: &str) {
         let outcome = match request {
-            Ok(request) => call_hook(self.outbound.as_ref(), hook, request).await,
+            Ok(request) => call_hook(self.outbound.as_ref(), Some(&self.permits), hook, request).await,
             Err(why) => Err(why),
         };
         self.telemetry.requested("event", outcome.is_ok());
@@ -254,7 +293,9 @@ impl Inner {
 
     async fn post(&self, channel: &Channel, message: &Message) -> Result<(), String> {
         let Some(request) = alerts::post(channel, message)? else { return Ok(()) };
+        let permit = self.permits.acquire().await;
         let answer = self.outbound.send(request).await;
+        drop(permit);
         self.telemetry.requested("alert", answer.is_ok());
         let outcome = alerts::outcome(channel, answer);
         if outcome.is_err() {
@@ -265,10 +306,21 @@ impl Inner {
 }
 
 /// Calls a hook with its retries.
-pub(crate) async fn call_hook(outbound: &dyn Outbound, hook: &CanaryWebhook, request: Request) -> Result<(), String> {
+/// With `permits`, each attempt waits for one of them; the pauses between do not count.
+pub(crate) async fn call_hook(
+    outbound: &dyn Outbound,
+    permits: Option<&Semaphore>,
+    hook: &CanaryWebhook,
+    request: Request,
+) -> Result<(), String> {
     let mut number = 0;
     loop {
+        let permit = match permits {
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
         let answer = outbound.send(request.clone()).await;
+        drop(permit);
         match hooks::attempt(hook, number, &answer) {
             Attempt::Done(outcome) => return outcome,
             Attempt::Retry { after } => tokio::time::sleep(after).await,

@@ -1,23 +1,24 @@
 //! The whole shell, assembled: watches of our own kinds, of foreign kinds, the keeper, the courier.
 
 use crate::clock::Clock;
-use crate::keeper::Keeper;
+use crate::keeper::{self, Keeper, key_of};
 use crate::notify::{Courier, Receivers};
 use crate::outbound::Outbound;
 use crate::queue::Key;
 use crate::store::Health;
 use crate::telemetry::Telemetry;
 use crate::watch::{self, Clusters};
-use crate::world::World;
+use crate::world::{Entry, World};
 use api::Settings;
 use futures::StreamExt;
 use kube::runtime::watcher::Event;
 use objects::Kind;
 use objects::kind::{ALERT_PROVIDER, CANARY, METRIC_TEMPLATE};
 use serde_json::Value;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,6 +26,8 @@ use tracing::{info, warn};
 
 /// How long running decisions and notifications may take when the process is told to stop.
 const GRACE: Duration = Duration::from_secs(3);
+/// How long notifications have of it at least.
+const FLUSH: Duration = Duration::from_secs(1);
 /// How long the first lists may take before the cause is a reason to give up.
 const SYNC_DEADLINE: Duration = Duration::from_secs(120);
 
@@ -67,7 +70,8 @@ impl Operator {
             Arc::clone(&telemetry),
             receivers,
         );
-        let keeper = Arc::new(Keeper { world, clusters, settings, clock, outbound, courier, telemetry });
+        let permits = Arc::new(Semaphore::new(keeper::CONCURRENCY));
+        let keeper = Arc::new(Keeper { world, clusters, settings, clock, outbound, courier, telemetry, permits });
         Self { keeper, namespace, tasks: JoinSet::new() }
     }
 
@@ -114,8 +118,7 @@ impl Operator {
         ));
         self.tasks.spawn(Arc::clone(&keeper).run());
         keeper.telemetry.set_leader(true);
-        keeper.world.state().open = true;
-        keeper.world.queued.notify_one();
+        keeper.open();
         info!("Started operator workers");
         // An error means that the sender is gone, which is a stop as well.
         let _ = stop.wait_for(|stop| *stop).await;
@@ -123,6 +126,7 @@ impl Operator {
         keeper.world.state().open = false;
         let deadline = Instant::now() + GRACE;
         let _ = tokio::time::timeout_at(deadline, idle(&keeper)).await;
+        let deadline = deadline.max(Instant::now() + FLUSH);
         let _ = tokio::time::timeout_at(deadline, keeper.courier.flushed()).await;
         keeper.telemetry.set_leader(false);
     }
@@ -132,7 +136,7 @@ impl Operator {
 async fn idle(keeper: &Keeper) {
     loop {
         let changed = keeper.world.changed.notified();
-        if !keeper.world.state().canaries.values().any(|entry| entry.running) {
+        if keeper.world.state().running.is_empty() {
             return;
         }
         changed.await;
@@ -142,10 +146,10 @@ async fn idle(keeper: &Keeper) {
 /// Watches one of our own kinds. Canaries are looked after; the others are kept whole, to be looked up by name.
 async fn watch_own(keeper: Arc<Keeper>, kind: &'static Kind, namespace: String) {
     let mut stream = watch::events(&keeper.clusters, kind, &namespace);
-    let mut relisted: HashSet<Key> = HashSet::new();
+    let mut listing = Listing::default();
     while let Some(event) = stream.next().await {
         match event {
-            Ok(event) if *kind == CANARY => take_canary(&keeper, event, &mut relisted),
+            Ok(event) if *kind == CANARY => take_canary(&keeper, event, &mut listing),
             Ok(event) => watch::take(&keeper.world, kind, event),
             Err(error) => {
                 let why = watch::explain(&error, kind);
@@ -157,22 +161,43 @@ async fn watch_own(keeper: Arc<Keeper>, kind: &'static Kind, namespace: String) 
     }
 }
 
-fn take_canary(keeper: &Keeper, event: Event<Value>, relisted: &mut HashSet<Key>) {
-    let key_of = |object: &Value| {
-        Key::new(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"))
-    };
+/// A list of the Canaries that is under way.
+#[derive(Debug, Default)]
+struct Listing {
+    /// What it brought so far.
+    brought: HashSet<Key>,
+    /// The versions that were known when it began.
+    before: HashMap<Key, u64>,
+}
+
+impl Listing {
+    fn begin(keeper: &Keeper) -> Self {
+        let state = keeper.world.state();
+        let version = |entry: &Entry| crate::store::version(&entry.object);
+        let before = state.canaries.iter().filter_map(|(key, entry)| Some((key.clone(), version(entry)?))).collect();
+        Self { brought: HashSet::new(), before }
+    }
+}
+
+fn take_canary(keeper: &Keeper, event: Event<Value>, listing: &mut Listing) {
     match event {
-        Event::Init => relisted.clear(),
+        Event::Init => *listing = Listing::begin(keeper),
         Event::InitApply(object) => {
-            relisted.insert(key_of(&object));
-            keeper.take_canary(Arc::new(object));
+            let key = key_of(&object);
+            let before = listing.before.get(&key).copied();
+            listing.brought.insert(key);
+            keeper.take_canary(Arc::new(object), before);
         }
-        Event::Apply(object) => keeper.take_canary(Arc::new(object)),
+        Event::Apply(object) => keeper.take_canary(Arc::new(object), None),
         Event::Delete(object) => keeper.drop_canary(&key_of(&object)),
         Event::InitDone => {
             // What a new list does not bring was deleted while nobody watched.
-            let lost: Vec<Key> =
-                keeper.world.state().canaries.keys().filter(|key| !relisted.contains(*key)).cloned().collect();
+            let listing = std::mem::take(listing);
+            let lost: Vec<Key> = {
+                let state = keeper.world.state();
+                let known = state.canaries.keys().chain(state.unreadable.keys());
+                known.filter(|key| !listing.brought.contains(*key)).cloned().collect()
+            };
             for key in lost {
                 keeper.drop_canary(&key);
             }

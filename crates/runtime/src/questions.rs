@@ -28,7 +28,7 @@ impl Keeper {
     async fn hook(&self, view: &View, index: usize, payload: &Payload) -> Result<(), String> {
         let hook = view.rollout.analysis.webhooks.get(index).ok_or_else(|| format!("there is no hook {index}"))?;
         let request = hooks::request(&view.rollout, hook, payload)?;
-        let outcome = call_hook(self.outbound.as_ref(), hook, request).await;
+        let outcome = call_hook(self.outbound.as_ref(), None, hook, request).await;
         self.telemetry.requested("hook", outcome.is_ok());
         outcome
     }
@@ -51,7 +51,10 @@ impl Keeper {
             let request = metrics::builtin(rollout, metric, check, None)?;
             metrics::builtin_value(rollout, check, self.query(request).await)
         }?;
-        self.telemetry.metric(rollout, &metric.name, metrics::gauge_value(check, value));
+        // Series of a Canary that is gone would stay.
+        if self.is_alive(view) {
+            self.telemetry.metric(rollout, &metric.name, metrics::gauge_value(check, value));
+        }
         Ok(value)
     }
 

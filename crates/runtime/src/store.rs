@@ -67,7 +67,8 @@ impl Store {
     pub(crate) fn apply(&mut self, object: &Value, wanted: bool) -> bool {
         let place = place(object);
         let version = version(object);
-        self.relisting.remove(&place);
+        // A list that was begun after everything we know shows what is there now, even if its versions are lower: the server's data were restored.
+        let listed = self.relisting.remove(&place);
         if let (Some(version), Some(gone)) = (version, self.gone.get(&place))
             && version <= *gone
         {
@@ -81,6 +82,7 @@ impl Store {
         if let Some(kept) = self.kept.get(&place)
             && version.is_some()
             && kept.version >= version
+            && !(listed && kept.version > version)
         {
             return false;
         }
@@ -110,6 +112,14 @@ impl Store {
         self.exists.remove(&place)
     }
 
+    /// A read of an object said that there is none. What has come since is newer.
+    pub(crate) fn vanish(&mut self, namespace: &str, name: &str) {
+        let place = (namespace.to_owned(), name.to_owned());
+        if !self.kept.contains_key(&place) {
+            self.exists.remove(&place);
+        }
+    }
+
     /// Nobody reads this object any more.
     pub(crate) fn forget(&mut self, reference: &ObjectRef) {
         self.kept.remove(&(reference.namespace.clone(), reference.name.clone()));
@@ -117,6 +127,8 @@ impl Store {
 
     /// A list begins: what it does not bring is gone.
     pub(crate) fn begin_list(&mut self) {
+        // All news older than the list have come.
+        self.gone.clear();
         self.relisting = self.exists.clone();
     }
 
@@ -181,6 +193,34 @@ mod tests {
         store.apply(&object("a", "1"), false);
         assert_eq!(store.known("n", "a"), Known::Exists);
         assert_eq!(store.known("n", "b"), Known::Missing);
+    }
+
+    #[test]
+    fn a_list_after_a_restore_counts_though_its_versions_are_lower() {
+        let mut store = Store::default();
+        for name in ["a", "b"] {
+            store.apply(&object(name, "50"), true);
+        }
+        store.apply(&object("c", "50"), true);
+        store.delete("n", "c", Some(51));
+        store.begin_list();
+        assert!(store.apply(&object("b", "60"), true), "our own write while the list is under way");
+        assert!(store.apply(&object("a", "7"), true));
+        assert!(!store.apply(&object("b", "8"), true), "the list is older than our write");
+        assert!(store.apply(&object("c", "9"), true), "deleted, and restored");
+        store.end_list();
+        assert!(!store.apply(&object("a", "6"), true), "afterwards versions count again");
+    }
+
+    #[test]
+    fn a_read_that_finds_nothing_does_not_undo_newer_news() {
+        let mut store = Store::default();
+        store.apply(&object("a", "1"), false);
+        store.vanish("n", "a");
+        assert_eq!(store.known("n", "a"), Known::Missing);
+        store.apply(&object("a", "5"), true);
+        store.vanish("n", "a");
+        assert!(matches!(store.known("n", "a"), Known::Kept(_)));
     }
 
     #[test]

@@ -26,10 +26,6 @@ pub(crate) struct Entry {
     pub(crate) memory: Memory,
     /// The objects it reads.
     pub(crate) reads: BTreeSet<ObjectRef>,
-    /// It is being decided right now.
-    pub(crate) running: bool,
-    /// Something changed meanwhile.
-    pub(crate) dirty: bool,
     /// Failures in a row, for the time until the next try.
     pub(crate) failures: u32,
     /// How often its objects were repaired lately.
@@ -47,6 +43,11 @@ pub(crate) struct State {
     readers: HashMap<ObjectRef, BTreeSet<Key>>,
     digests: HashMap<ObjectRef, Digest>,
     pub(crate) queue: Queue,
+    /// Canaries that are being decided right now, and whether something changed since they were last looked at. Apart from the Canaries, because one that is
+    /// deleted and made again meanwhile must not be decided twice at a time.
+    pub(crate) running: HashMap<Key, bool>,
+    /// Canaries that cannot be read, and why: told once.
+    pub(crate) unreadable: HashMap<Key, (Arc<Value>, String)>,
     /// Kinds that somebody reads and nobody watches yet.
     pub(crate) wanted_kinds: BTreeSet<&'static Kind>,
     /// Nothing is decided before the Canaries are listed and we lead.
@@ -88,9 +89,19 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A watch (or the answer to a write) brings an object.
+    /// A watch (or the answer to a read) brings an object.
     pub(crate) fn apply(&self, kind: &'static Kind, object: &Value) {
-        let changed = self.state().apply(kind, object);
+        self.take(kind, object, None);
+    }
+
+    /// The answer to a write of that Canary brings an object. The writer looks again by itself where that is of use; woken by its own writes, one whose
+    /// later writes fail would never pause.
+    pub(crate) fn written(&self, kind: &'static Kind, object: &Value, writer: &Key) {
+        self.take(kind, object, Some(writer));
+    }
+
+    fn take(&self, kind: &'static Kind, object: &Value, writer: Option<&Key>) {
+        let changed = self.state().apply(kind, object, writer);
         if changed {
             self.queued.notify_one();
             self.changed.notify_waiters();
@@ -102,8 +113,9 @@ impl World {
         let (namespace, name) =
             (objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
         let mut state = self.state();
-        if state.stores.entry(kind).or_default().delete(namespace, name, crate::store::version(object)) {
-            state.wake_readers(&kind.object(namespace, name));
+        let version = crate::store::version(object);
+        if state.stores.get_mut(kind).is_some_and(|store| store.delete(namespace, name, version)) {
+            state.wake_readers(&kind.object(namespace, name), None);
         }
         drop(state);
         self.queued.notify_one();
@@ -114,18 +126,30 @@ impl World {
 impl State {
     /// Looks at a Canary at that moment; one that is being decided right now is looked at again afterwards.
     pub(crate) fn wake(&mut self, key: &Key, at: Instant) {
-        if let Some(entry) = self.canaries.get_mut(key) {
-            if entry.running {
-                entry.dirty = true;
-            } else {
-                self.queue.add(key.clone(), at);
-            }
+        if !self.canaries.contains_key(key) {
+            return;
+        }
+        match self.running.get_mut(key) {
+            Some(dirty) => *dirty = true,
+            None => self.queue.add(key.clone(), at),
         }
     }
 
-    fn wake_readers(&mut self, reference: &ObjectRef) {
+    /// Whether there is a Canary of that key, readable or not.
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        self.canaries.contains_key(key) || self.unreadable.contains_key(key)
+    }
+
+    /// The Canary of that key, if it still is the one with that uid.
+    pub(crate) fn same(&mut self, key: &Key, uid: &str) -> Option<&mut Entry> {
+        self.canaries.get_mut(key).filter(|entry| objects::paths::text(&entry.object, "/metadata/uid") == uid)
+    }
+
+    /// Whoever reads an object looks again, except the one that has just written it and knows the answer.
+    fn wake_readers(&mut self, reference: &ObjectRef, writer: Option<&Key>) {
         let now = Instant::now();
-        let keys: Vec<Key> = self.readers.get(reference).into_iter().flatten().cloned().collect();
+        let readers = self.readers.get(reference).into_iter().flatten();
+        let keys: Vec<Key> = readers.filter(|key| Some(*key) != writer).cloned().collect();
         for key in keys {
             self.wake(&key, now);
         }
@@ -145,31 +169,41 @@ impl State {
         }
     }
 
-    fn apply(&mut self, kind: &'static Kind, object: &Value) -> bool {
+    fn apply(&mut self, kind: &'static Kind, object: &Value, writer: Option<&Key>) -> bool {
         let reference = kind.object(
             objects::paths::text(object, "/metadata/namespace"),
             objects::paths::text(object, "/metadata/name"),
         );
         let wanted = self.readers.contains_key(&reference) || kept_whole(kind);
-        let changed = self.stores.entry(kind).or_default().apply(object, wanted);
+        // A store without a watch would never be complete, and nobody would start the watch. So only what is watched is kept.
+        let changed = self.stores.get_mut(kind).is_some_and(|store| store.apply(object, wanted));
         if changed {
-            self.wake_readers(&reference);
+            self.wake_readers(&reference, writer);
         }
         changed
     }
 
     /// A list of a kind is complete: what it did not bring is gone, and whoever waited for it looks again.
     pub(crate) fn end_list(&mut self, kind: &'static Kind) {
-        let lost = self.stores.entry(kind).or_default().end_list();
+        let lost = self.stores.get_mut(kind).map(Store::end_list).unwrap_or_default();
         for (namespace, name) in lost {
-            self.wake_readers(&kind.object(&namespace, &name));
+            self.wake_readers(&kind.object(&namespace, &name), None);
         }
         self.wake_kind(kind);
     }
 
+    /// A kind that was readable cannot be had any more: what is known about it is out of date.
+    pub(crate) fn lose_kind(&mut self, kind: &'static Kind, why: String) {
+        let Some(store) = self.stores.get_mut(kind) else { return };
+        if store.health == Health::Ready {
+            store.health = Health::Failing(why);
+            self.wake_kind(kind);
+        }
+    }
+
     /// A kind cannot be had. Whoever reads it is told once per message.
     pub(crate) fn fail_kind(&mut self, kind: &'static Kind, why: String) {
-        let store = self.stores.entry(kind).or_default();
+        let Some(store) = self.stores.get_mut(kind) else { return };
         // What was read before stays known while the watch is only interrupted.
         if store.health == Health::Ready || store.health == Health::Failing(why.clone()) {
             return;
@@ -232,7 +266,11 @@ impl State {
             };
             match &store.health {
                 Health::Listing => missing.listing.push(reference.kind),
-                Health::Failing(why) => snapshot.set_unavailable(*reference.kind, why.clone()),
+                Health::Failing(why) => {
+                    // What is kept may be out of date.
+                    snapshot.set_unavailable(*reference.kind, why.clone());
+                    continue;
+                }
                 Health::Ready => {}
             }
             match store.known(&reference.namespace, &reference.name) {
@@ -266,7 +304,10 @@ impl State {
 
     /// The content of a config was read.
     pub(crate) fn set_digest(&mut self, reference: ObjectRef, version: String, digest: Result<ConfigDigest, String>) {
-        self.digests.insert(reference, (version, digest));
+        // The reader may have gone while the content was read.
+        if self.readers.contains_key(&reference) {
+            self.digests.insert(reference, (version, digest));
+        }
     }
 
     /// Contents that could not be read are tried again at the next look.
@@ -291,4 +332,69 @@ fn kept_whole(kind: &Kind) -> bool {
 /// Kinds that are watched as metadata only.
 pub(crate) fn by_metadata(kind: &Kind) -> bool {
     *kind == CONFIG_MAP || *kind == SECRET
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use objects::kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER as HPA};
+    use serde_json::json;
+
+    fn deployment(version: &str) -> Value {
+        json!({"metadata": {"namespace": "n", "name": "web", "resourceVersion": version}})
+    }
+
+    fn canary(state: &mut State, name: &str) -> Key {
+        let key = Key::new("n", name);
+        let object = json!({"metadata": {"namespace": "n", "name": name, "uid": name}, "spec": {}});
+        let entry = Entry {
+            canary: Arc::new(Canary::default()),
+            object: Arc::new(object),
+            memory: Memory::default(),
+            reads: BTreeSet::new(),
+            failures: 0,
+            repairs: Repairs::default(),
+        };
+        state.canaries.insert(key.clone(), entry);
+        state.set_reads(&key, &BTreeSet::from([DEPLOYMENT.object("n", "web")]));
+        key
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_own_write_wakes_the_other_readers_only() {
+        let world = World::default();
+        let writer = canary(&mut world.state(), "a");
+        let other = canary(&mut world.state(), "b");
+        world.written(&DEPLOYMENT, &deployment("1"), &writer);
+        assert_eq!(world.state().queue.pop(Instant::now()), Some(other));
+        assert_eq!(world.state().queue.pop(Instant::now()), None);
+        world.apply(&DEPLOYMENT, &deployment("2"));
+        assert_eq!(world.state().queue.pop(Instant::now()), Some(writer));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_of_what_nobody_watches_does_not_pass_for_a_watch() {
+        let world = World::default();
+        let key = canary(&mut world.state(), "a");
+        let scaler = json!({"metadata": {"namespace": "n", "name": "web", "resourceVersion": "1"}});
+        world.written(&HPA, &scaler, &key);
+        world.state().wanted_kinds.clear();
+        world.state().set_reads(&key, &BTreeSet::from([HPA.object("n", "web")]));
+        assert!(world.state().wanted_kinds.contains(&HPA), "its watch is started");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_known_of_a_kind_that_is_lost_is_not_decided_upon() {
+        let world = World::default();
+        let key = canary(&mut world.state(), "a");
+        world.apply(&DEPLOYMENT, &deployment("1"));
+        let mut state = world.state();
+        state.end_list(&DEPLOYMENT);
+        while state.queue.pop(Instant::now()).is_some() {}
+        let reads = BTreeSet::from([DEPLOYMENT.object("n", "web")]);
+        assert!(state.snapshot(&reads).0.find(&DEPLOYMENT.object("n", "web")).is_ok());
+        state.lose_kind(&DEPLOYMENT, "deployments is forbidden".to_owned());
+        assert_eq!(state.queue.pop(Instant::now()), Some(key));
+        assert!(state.snapshot(&reads).0.find(&DEPLOYMENT.object("n", "web")).is_err());
+    }
 }
