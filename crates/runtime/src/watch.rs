@@ -20,6 +20,8 @@ use tracing::{debug, warn};
 
 /// How long a kind that nobody reads any more stays watched: readers come and go when Canaries are applied again.
 const LINGER: Duration = Duration::from_secs(300);
+/// How long a watch may be refused before what is known counts as out of date: permissions and CRDs are replaced by deleting and creating them.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream of what happens to the objects of one kind.
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Event<Value>, watcher::Error>> + Send>>;
@@ -67,7 +69,9 @@ pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) 
             .map_ok(move |event| {
                 map(event, |meta| {
                     let metadata = serde_json::to_value(&meta.metadata).unwrap_or_default();
-                    serde_json::json!({"apiVersion": api_version, "kind": kind_name, "metadata": metadata})
+                    crate::digest::without_content(
+                        &serde_json::json!({"apiVersion": api_version, "kind": kind_name, "metadata": metadata}),
+                    )
                 })
             })
             .boxed()
@@ -159,29 +163,63 @@ async fn sleep_until(moment: Option<Instant>) {
 }
 
 async fn watch_kind(world: Arc<World>, clusters: Clusters, kind: &'static Kind, namespace: String) {
-    let mut stream = events(&clusters, kind, &namespace);
+    loop {
+        follow(&world, kind, events(&clusters, kind, &namespace)).await;
+    }
+}
+
+/// Follows one stream of events until it is refused for good; a new one begins with a list, which shows when the kind can be had again.
+async fn follow(world: &World, kind: &'static Kind, mut stream: Events) {
+    let mut refused_since: Option<Instant> = None;
     while let Some(event) = stream.next().await {
-        match event {
-            Ok(event) => take(&world, kind, event),
-            Err(error) => {
-                let why = explain(&error, kind);
-                debug!(kind = kind.kind, error = why, "The watch of {} is interrupted", kind.resource());
-                let mut state = world.state();
-                if state.stores.get(kind).is_some_and(|store| store.health == Health::Listing) {
-                    warn!(kind = kind.kind, "{} cannot be read: {why}", kind.resource());
-                }
-                state.fail_kind(kind, why);
-                drop(state);
-                world.queued.notify_one();
+        let error = match event {
+            Ok(event) => {
+                refused_since = None;
+                take(world, kind, event);
+                continue;
             }
+            Err(error) => error,
+        };
+        let why = explain(&error, kind);
+        debug!(kind = kind.kind, error = why, "The watch of {} is interrupted", kind.resource());
+        let health = world.state().stores.get(kind).map(|store| store.health.clone()).unwrap_or_default();
+        if health == Health::Listing {
+            warn!(kind = kind.kind, "{} cannot be read: {why}", kind.resource());
         }
+        world.state().fail_kind(kind, why.clone());
+        world.queued.notify_one();
+        if !is_refused(&error) || health != Health::Ready {
+            refused_since = None;
+        } else if refused_since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
+            warn!(kind = kind.kind, "{} cannot be read any more: {why}", kind.resource());
+            world.state().lose_kind(kind, why);
+            world.queued.notify_one();
+            return;
+        }
+    }
+    // Streams do not end by themselves; should one, it is no reason to spin.
+    tokio::time::sleep(PATIENCE).await;
+}
+
+/// The server answers, and says no: there is no such kind any more, or no permission.
+fn is_refused(error: &watcher::Error) -> bool {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status)) => matches!(status.code, 401 | 403 | 404),
+        watcher::Error::WatchError(status) => matches!(status.code, 401 | 403 | 404),
+        _ => false,
     }
 }
 
 /// Puts an event of a watch into the world.
 pub(crate) fn take(world: &World, kind: &'static Kind, event: Event<Value>) {
     match event {
-        Event::Init => world.state().stores.entry(kind).or_default().begin_list(),
+        Event::Init => {
+            if let Some(store) = world.state().stores.get_mut(kind) {
+                store.begin_list();
+            }
+        }
         Event::InitApply(object) | Event::Apply(object) => world.apply(kind, &object),
         Event::Delete(object) => world.delete(kind, &object),
         Event::InitDone => {
