@@ -338,3 +338,6 @@ pub(crate) fn secret_data(object: &Value) -> BTreeMap<String, Secret> {
         .filter_map(|(key, value)| Some((key, Secret::new(String::from_utf8_lossy(&decode(&value)?).into_owned()))))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
