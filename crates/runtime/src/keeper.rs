@@ -404,7 +404,7 @@ impl Keeper {
         let key = key_of(&object);
         let canary: Canary = match api::decode(object.as_ref().clone()) {
             Ok(canary) => canary,
-            Err(why) => return self.set_unreadable(key, object, format!("invalid canary spec: {why}")),
+            Err(why) => return self.set_unreadable(&key, &object, &format!("invalid canary spec: {why}")),
         };
         let mut state = self.world.state();
         state.unreadable.remove(&key);
@@ -460,10 +460,10 @@ impl Keeper {
     }
 
     /// One object that cannot be read must not keep the others from being looked after. Nothing is decided about it on the basis of what it was before.
-    fn set_unreadable(&self, key: Key, object: Arc<Value>, why: String) {
+    fn set_unreadable(&self, key: &Key, object: &Arc<Value>, why: &str) {
         let mut state = self.world.state();
-        state.remove_canary(&key);
-        let known = state.unreadable.insert(key.clone(), (Arc::clone(&object), why.clone()));
+        state.remove_canary(key);
+        let known = state.unreadable.insert(key.clone(), (Arc::clone(object), why.to_owned()));
         if known.is_some_and(|(_, told)| told == why) {
             return;
         }
@@ -474,7 +474,7 @@ impl Keeper {
             "Canary {}.{} cannot be read: {why}", key.name, key.namespace
         );
         if leads {
-            self.courier.unreadable(&key, &object, &why, self.clock.now());
+            self.courier.unreadable(key, object, why, self.clock.now());
         }
     }
 

@@ -153,3 +153,19 @@ async fn a_canary_that_is_edited_during_a_decision_is_decided_anew_without_a_wor
     world.wait_for("Succeeded").await;
     assert!(world.net.told().iter().all(|told| !told.line.contains("update")), "{}", world.report());
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_of_a_minute_with_a_canary_made_again_in_it() {
+    let world = World::rolling("istio", steps(10, 50), "Progressing").await;
+    Fault::set(&world, usize::MAX, |_| true, Intervention::Disconnect, Intervention::Disconnect);
+    world.seconds(5).await;
+    world.lab.delete("canary", "shop", "cart").unwrap();
+    world.seconds(1).await;
+    world.apply(canary("cart", "istio", steps(10, 20)));
+    world.seconds(60).await;
+    world.lab.set_hook(None);
+    world.wait_for("Initialized").await;
+    world.deploy("demo:3");
+    world.wait_for("Succeeded").await;
+    assert_eq!((world.image("cart-primary"), world.weights()), ("demo:3".to_owned(), (100, 0)));
+}
