@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod demo;
+mod lab;
 #[allow(dead_code, reason = "the commands that read manifests are on their way")]
 mod manifests;
 
@@ -24,10 +25,16 @@ enum Command {
     /// Everything happens in this process and on loopback, on ports that the system picks. Takes about forty seconds.
     /// Exit codes: 0 the story went as it should; 1 it did not, and the last lines say how; 3 it could not start.
     Demo(demo::Options),
+    /// Serves a Kubernetes API on this machine, for kubectl or for any controller, until Ctrl-C.
+    ///
+    /// A lab: it has the kinds of Canaries, Istio and the Gateway API, simulated nodes, a gateway that splits requests, and runs no containers.
+    /// Prints `export KUBECONFIG=...`. Exit codes: 0 ended by a signal; 3 it could not start.
+    Lab(lab::Options),
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(options) => demo::main(&options),
+        Command::Lab(options) => lab::main(&options),
     }
 }

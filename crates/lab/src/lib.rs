@@ -46,6 +46,7 @@ mod builtins;
 mod clock;
 pub mod dataplane;
 mod defaults;
+pub mod definitions;
 mod discovery;
 mod failure;
 mod gc;

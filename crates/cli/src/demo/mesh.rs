@@ -91,25 +91,7 @@ impl Mesh {
     /// Its kinds, without a schema.
     pub(super) fn definitions(&self) -> Vec<Value> {
         let (group, kinds) = self.kinds;
-        let definition = |(kind, plural, version): &(&str, &str, &str)| {
-            json!({
-                "apiVersion": "apiextensions.k8s.io/v1",
-                "kind": "CustomResourceDefinition",
-                "metadata": {"name": format!("{plural}.{group}")},
-                "spec": {
-                    "group": group,
-                    "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
-                    "scope": "Namespaced",
-                    "versions": [{
-                        "name": version,
-                        "served": true,
-                        "storage": true,
-                        "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-                    }],
-                },
-            })
-        };
-        kinds.iter().map(definition).collect()
+        kinds.iter().map(|(kind, plural, version)| lab::definitions::permissive(group, version, kind, plural)).collect()
     }
 
     /// What the user has before there is a Canary.

@@ -3,18 +3,7 @@
 use serde_json::{Value, json};
 
 /// A CRD that keeps whatever it gets.
-pub fn permissive_crd(group: &str, version: &str, kind: &str, plural: &str) -> Value {
-    json!({
-        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.{group}")},
-        "spec": {
-            "group": group, "scope": "Namespaced", "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
-            "versions": [{
-                "name": version, "served": true, "storage": true, "subresources": {"status": {}},
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}},
-            }],
-        }
-    })
-}
+pub use lab::definitions::permissive as permissive_crd;
 
 pub fn istio_crds() -> Vec<Value> {
     vec![
