@@ -25,7 +25,7 @@ pub(crate) struct Options {
     /// not touched.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
-    /// Manifests (YAML or JSON) to begin with: a file, or a directory, of which the files *.yaml, *.yml and *.json are read. May be given several times.
+    /// Manifests (YAML or JSON) to begin with: a file, a folder, a folder with a kustomization, or `-` for standard input. May be given several times.
     #[arg(long = "filename", short, value_name = "FILE|DIR")]
     filenames: Vec<PathBuf>,
     /// Runs this project's controller on the lab, in this process and in real time; its log goes to stderr.

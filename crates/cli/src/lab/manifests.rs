@@ -1,74 +1,42 @@
 //! What a lab begins with: objects of files, definitions and namespaces first.
 
-use lab::Lab;
-use objects::paths::text;
-use serde_json::Value;
-use std::path::{Path, PathBuf};
+use crate::manifests::{Manifest, load};
+use lab::{Failure, Lab};
+use serde_json::json;
+use std::path::PathBuf;
 
-/// An object and the file that it is from.
-type Found = (PathBuf, Value);
-
-/// Applies all objects of these files and directories; the answer is how many. The error is for people.
+/// Applies all objects of these files and folders; the answer is how many. The error is for people.
 pub(super) fn apply(lab: &Lab, paths: &[PathBuf]) -> Result<usize, String> {
-    let mut found = Vec::new();
-    for path in paths {
-        for file in files(path).map_err(|error| format!("cannot read {}: {error}", path.display()))? {
-            found.extend(read(&file)?);
-        }
+    if paths.is_empty() {
+        return Ok(0);
     }
+    let mut manifests =
+        load(paths).map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))?;
     // Whatever the order in the files, kinds and namespaces come before what needs them; the rest stays in order.
-    found.sort_by_key(|(_, object)| match text(object, "/kind") {
+    manifests.sort_by_key(|manifest| match manifest.kind() {
         "CustomResourceDefinition" => 0,
         "Namespace" => 1,
         _ => 2,
     });
-    for (file, object) in &found {
-        ensure_namespace(lab, object)
-            .and_then(|()| lab.apply(object).map(drop))
-            .map_err(|refusal| format!("{}: {}: {}", file.display(), named(object), explain(object, &refusal)))?;
+    for manifest in &manifests {
+        ensure_namespace(lab, manifest.namespace())
+            .and_then(|()| lab.apply(&manifest.object).map(drop))
+            .map_err(|refusal| explain(manifest, &refusal))?;
     }
-    Ok(found.len())
+    Ok(manifests.len())
 }
 
-/// The file itself, or the manifests of a directory, by name.
-fn files(path: &Path) -> std::io::Result<Vec<PathBuf>> {
-    if !path.is_dir() {
-        return Ok(vec![path.to_owned()]);
-    }
-    let is_manifest = |path: &PathBuf| {
-        path.is_file() && path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml" || ending == "json")
-    };
-    let entries = std::fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path()));
-    let mut files: Vec<_> = entries.collect::<Result<Vec<_>, _>>()?.into_iter().filter(is_manifest).collect();
-    files.sort();
-    Ok(files)
-}
-
-fn read(file: &Path) -> Result<Vec<Found>, String> {
-    let content = std::fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))?;
-    let objects = lab::read_yaml(&content).map_err(|refusal| format!("{}: {refusal}", file.display()))?;
-    Ok(objects.into_iter().map(|object| (file.to_owned(), object)).collect())
-}
-
-fn ensure_namespace(lab: &Lab, object: &Value) -> Result<(), lab::Failure> {
-    let name = text(object, "/metadata/namespace");
+fn ensure_namespace(lab: &Lab, name: &str) -> Result<(), Failure> {
     if name.is_empty() || lab.get("namespaces", "", name).is_some() {
         return Ok(());
     }
-    lab.create(serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).map(drop)
+    lab.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).map(drop)
 }
 
-fn named(object: &Value) -> String {
-    format!("{} {}", text(object, "/kind"), text(object, "/metadata/name"))
-}
-
-fn explain(object: &Value, refusal: &lab::Failure) -> String {
+fn explain(manifest: &Manifest, refusal: &Failure) -> String {
     if refusal.code == 404 {
-        return format!(
-            "the lab knows no kind {} in {}; give its CustomResourceDefinition too (-f)",
-            text(object, "/kind"),
-            text(object, "/apiVersion")
-        );
+        let message = format!("the lab knows no kind {} in {}", manifest.kind(), manifest.api_version());
+        return manifest.problem("/kind", message, "give its CustomResourceDefinition too (-f)").to_string();
     }
-    refusal.to_string()
+    manifest.problem("", format!("{} {}: {refusal}", manifest.kind(), manifest.name()), "").to_string()
 }
