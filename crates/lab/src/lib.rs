@@ -49,6 +49,7 @@ mod defaults;
 pub mod definitions;
 mod discovery;
 mod failure;
+pub mod faults;
 mod gc;
 mod lab;
 mod media;

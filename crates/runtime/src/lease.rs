@@ -423,7 +423,7 @@ mod tests {
         }
     }
 
-    fn replica(name: &str, api: &Arc<Fake>, clock: Clock) -> Replica {
+    fn replica(name: &str, api: &Arc<Fake>, clock: &Clock) -> Replica {
         let (stop, stopped) = watch::channel(false);
         let working = Arc::new(AtomicBool::new(false));
         let (flag, mut told) = (Arc::clone(&working), stopped.clone());
@@ -433,7 +433,8 @@ mod tests {
             let _ = told.wait_for(|stop| *stop).await;
             tokio::time::sleep(Duration::from_secs(1)).await;
         };
-        let candidate = Candidate::new(name.to_owned(), Arc::clone(api) as Arc<dyn Leases>, clock, Timing::default());
+        let candidate =
+            Candidate::new(name.to_owned(), Arc::clone(api) as Arc<dyn Leases>, clock.clone(), Timing::default());
         Replica { working, stop, task: tokio::spawn(candidate.lead(stopped, work)) }
     }
 
@@ -448,9 +449,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_of_two_leads_and_the_lease_looks_as_the_reference_writes_it() {
         let (api, clock) = scene();
-        let a = replica("a", &api, clock);
+        let a = replica("a", &api, &clock);
         after(1).await;
-        let b = replica("b", &api, clock);
+        let b = replica("b", &api, &clock);
         after(600).await;
         assert!(a.works() && !b.works());
         assert_eq!(api.spec("holderIdentity"), "a");
@@ -465,7 +466,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn two_that_begin_at_once_are_told_apart() {
         let (api, clock) = scene();
-        let (a, b) = (replica("a", &api, clock), replica("b", &api, clock));
+        let (a, b) = (replica("a", &api, &clock), replica("b", &api, &clock));
         for _ in 0..300 {
             after(1).await;
             assert!(!(a.works() && b.works()), "both lead");
@@ -476,9 +477,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stop_ends_the_work_first_and_hands_over_within_seconds() {
         let (api, clock) = scene();
-        let a = replica("a", &api, clock);
+        let a = replica("a", &api, &clock);
         after(1).await;
-        let b = replica("b", &api, clock);
+        let b = replica("b", &api, &clock);
         after(30).await;
         let working = Arc::clone(&a.working);
         a.stop.send_replace(true);
@@ -495,9 +496,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_dead_leader_is_replaced_when_its_lease_is_over() {
         let (api, clock) = scene();
-        let a = replica("a", &api, clock);
+        let a = replica("a", &api, &clock);
         after(1).await;
-        let b = replica("b", &api, clock);
+        let b = replica("b", &api, &clock);
         after(29).await;
         a.task.abort();
         // The last renewal was at most 5 s before the death.
@@ -512,7 +513,7 @@ mod tests {
     async fn who_cannot_renew_stops_working_before_others_may_begin() {
         for silent in [false, true] {
             let (api, clock) = scene();
-            let a = replica("a", &api, clock);
+            let a = replica("a", &api, &clock);
             after(30).await;
             if silent { &api.silent } else { &api.broken }.store(true, Ordering::SeqCst);
             after(9).await;
@@ -526,7 +527,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_short_outage_does_not_cost_the_lead() {
         let (api, clock) = scene();
-        let a = replica("a", &api, clock);
+        let a = replica("a", &api, &clock);
         after(30).await;
         api.broken.store(true, Ordering::SeqCst);
         after(8).await;
@@ -538,7 +539,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lease_that_somebody_else_took_is_lost_at_once() {
         let (api, clock) = scene();
-        let a = replica("a", &api, clock);
+        let a = replica("a", &api, &clock);
         after(2).await;
         let mut taken = api.lease.lock().unwrap().clone().unwrap();
         taken["spec"]["holderIdentity"] = json!("thief");
@@ -552,9 +553,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_standby_stops_without_touching_the_lease() {
         let (api, clock) = scene();
-        let _a = replica("a", &api, clock);
+        let _a = replica("a", &api, &clock);
         after(1).await;
-        let b = replica("b", &api, clock);
+        let b = replica("b", &api, &clock);
         after(10).await;
         assert_eq!(b.stopped().await, Ended::Stopped);
         assert_eq!(api.holder(), "a");
@@ -564,7 +565,7 @@ mod tests {
     async fn fields_of_others_survive() {
         let (api, clock) = scene();
         api.store(&json!({ "metadata": { "labels": { "team": "x" } }, "spec": { "holderIdentity": "", "leaseTransitions": 6 } }));
-        let a = replica("a", &api, clock);
+        let a = replica("a", &api, &clock);
         after(2).await;
         assert!(a.works());
         assert_eq!(api.spec("leaseTransitions"), 7);

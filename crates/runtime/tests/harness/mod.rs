@@ -14,10 +14,11 @@ pub mod fixtures;
 pub mod net;
 
 pub use fixtures::*;
-pub use net::{Net, Reply};
+pub use net::{Mortal, Net, Reply};
 
 use api::Settings;
 use jiff::Timestamp;
+use lab::faults::Faults;
 use lab::{Entry, Lab, Options, SimulatedClock, Verb};
 use runtime::clock::Clock;
 use runtime::cluster::Cluster;
@@ -27,7 +28,9 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use tower::Layer as _;
 
 /// How long a test waits, in simulated time.
 const PATIENCE: Duration = Duration::from_secs(30 * 60);
@@ -39,6 +42,8 @@ pub struct Setup {
     pub receivers: Receivers,
     /// The one namespace that is looked after; empty: all.
     pub namespace: String,
+    /// Between the first operator and the lab, from the start.
+    pub faults: Faults,
 }
 
 impl Default for Setup {
@@ -49,6 +54,7 @@ impl Default for Setup {
             crds: istio_crds().into_iter().chain(gateway_crds()).collect(),
             receivers,
             namespace: String::new(),
+            faults: Faults::default(),
         }
     }
 }
@@ -58,8 +64,13 @@ pub struct World {
     pub lab: Lab,
     pub net: Arc<Net>,
     pub telemetry: Arc<Telemetry>,
+    /// Between the present operator and the lab.
+    pub faults: Faults,
+    /// The operators' wall clock, which can jump; the lab's does not.
+    pub clock: Clock,
     config: Config,
     stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
     start: Instant,
     lives: usize,
 }
@@ -78,17 +89,18 @@ impl World {
         }
         lab.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})).unwrap();
         let (net, telemetry) = (Arc::new(Net::default()), Arc::new(Telemetry::new().unwrap()));
+        let (faults, clock) = (setup.faults, Clock::simulated(base));
         let config = Config {
-            clusters: Clusters::single(Cluster::new(kube::Client::new(lab.service_as("flagger"), "default"))),
+            clusters: clusters(&lab, "flagger", &faults),
             namespace: setup.namespace,
             settings: Arc::new(setup.settings),
-            clock: Clock::simulated(base),
-            outbound: Arc::<Net>::clone(&net),
+            clock: clock.clone(),
+            outbound: Arc::new(Mortal { net: Arc::clone(&net), faults: faults.clone() }),
             receivers: setup.receivers,
             telemetry: Arc::clone(&telemetry),
         };
-        let stop = run(config.clone()).await;
-        Self { lab, net, telemetry, config, stop, start: Instant::now(), lives: 1 }
+        let (stop, task) = run(config.clone()).await;
+        Self { lab, net, telemetry, faults, clock, config, stop, task, start: Instant::now(), lives: 1 }
     }
 
     /// W and C, initialised.
@@ -117,7 +129,7 @@ impl World {
     pub async fn restart(&mut self) {
         self.stop.send_replace(true);
         tokio::time::sleep(Duration::from_secs(4)).await;
-        self.stop = run(self.config.clone()).await;
+        (self.stop, self.task) = run(self.config.clone()).await;
     }
 
     /// Stops the operator as SIGTERM does; [`World::reborn`] starts another one.
@@ -126,13 +138,20 @@ impl World {
         self.seconds(4).await;
     }
 
-    /// Starts another operator, which knows nothing, under another name, as after a crash. Nothing stops the old one: the lab must refuse it
-    /// ([`World::name`]).
+    /// Ends the operator as SIGKILL does: nothing of it reaches anybody any more. [`World::reborn`] starts another one.
+    pub fn kill(&self) {
+        self.faults.kill();
+        self.task.abort();
+    }
+
+    /// Starts another operator, which knows nothing, under another name, as after a crash. It meets no faults. Nothing stops the old one if it was not
+    /// killed: the lab must refuse it then ([`World::name`]).
     pub async fn reborn(&mut self) {
         self.lives += 1;
-        self.config.clusters =
-            Clusters::single(Cluster::new(kube::Client::new(self.lab.service_as(&self.name()), "default")));
-        self.stop = run(self.config.clone()).await;
+        self.faults = Faults::default();
+        self.config.clusters = clusters(&self.lab, &self.name(), &self.faults);
+        self.config.outbound = Arc::new(Mortal { net: Arc::clone(&self.net), faults: self.faults.clone() });
+        (self.stop, self.task) = run(self.config.clone()).await;
     }
 
     /// The user agent of the present operator.
@@ -224,8 +243,9 @@ impl World {
             .map(|entry| format!("{} {}", entry.call, entry.status))
             .collect();
         format!(
-            "after {:?}\n{}\nstatus {:#}\nlast requests:\n{}",
+            "after {:?}, {}\n{}\nstatus {:#}\nlast requests:\n{}",
             self.start.elapsed(),
+            self.faults.report(),
             told.join("\n"),
             self.status(),
             last.join("\n")
@@ -385,10 +405,13 @@ pub fn is_read(entry: &Entry) -> bool {
     matches!(entry.call.verb, Verb::Get | Verb::Other)
 }
 
-async fn run(config: Config) -> watch::Sender<bool> {
+fn clusters(lab: &Lab, name: &str, faults: &Faults) -> Clusters {
+    Clusters::single(Cluster::new(kube::Client::new(faults.layer(lab.service_as(name)), "default")))
+}
+
+async fn run(config: Config) -> (watch::Sender<bool>, JoinHandle<()>) {
     let mut operator = Operator::new(config);
     operator.sync().await.unwrap();
     let (stop, stopped) = watch::channel(false);
-    tokio::spawn(operator.run(stopped));
-    stop
+    (stop, tokio::spawn(operator.run(stopped)))
 }

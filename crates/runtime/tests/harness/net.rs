@@ -3,11 +3,12 @@
 //! Metrics are green unless a rule says otherwise, hooks say yes unless told otherwise. Every request is kept.
 
 use async_trait::async_trait;
+use lab::faults::Faults;
 use providers::http::{Request, Response, SendError};
 use runtime::outbound::Outbound;
 use serde_json::{Value, json};
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -209,5 +210,26 @@ impl Outbound for Net {
         };
         self.changed.send_replace(count);
         answer(self.reply(&url), request.timeout).await
+    }
+}
+
+/// The network as one process sees it: after its death ([`Faults::is_dead`]) it sends nothing, and learns no answer.
+#[derive(Debug)]
+pub struct Mortal {
+    pub net: Arc<Net>,
+    pub faults: Faults,
+}
+
+#[async_trait]
+impl Outbound for Mortal {
+    async fn send(&self, request: Request) -> Result<Response, SendError> {
+        if self.faults.is_dead() {
+            return std::future::pending().await;
+        }
+        tokio::select! {
+            biased;
+            () = self.faults.died() => std::future::pending().await,
+            answer = self.net.send(request) => answer,
+        }
     }
 }
