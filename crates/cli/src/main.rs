@@ -11,6 +11,7 @@ mod lab;
 #[allow(dead_code, reason = "the commands that read manifests are on their way")]
 mod manifests;
 mod render;
+mod validate;
 
 /// Progressive delivery by hand: see it work, look at it, check it before it runs.
 #[derive(Debug, Parser)]
@@ -31,6 +32,10 @@ enum Command {
     ///
     /// Exit codes: 0 printed; 1 the objects cannot be made, and why; 2 the manifests cannot be read, or no Canary is meant.
     Render(render::Options),
+    /// Tells everything that is wrong with manifests and can be told without a cluster.
+    ///
+    /// Exit codes: 0 nothing, or warnings only; 1 errors (with --strict: or warnings); 2 the manifests cannot be read.
+    Validate(validate::Options),
     /// Serves a Kubernetes API on this machine, for kubectl or for any controller, until Ctrl-C.
     ///
     /// A lab: it has the kinds of Canaries, Istio and the Gateway API, simulated nodes, a gateway that splits requests, and runs no containers.
@@ -42,6 +47,7 @@ fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(options) => demo::main(&options),
         Command::Render(options) => render::main(&options),
+        Command::Validate(options) => validate::main(&options),
         Command::Lab(options) => lab::main(&options),
     }
 }
