@@ -85,7 +85,9 @@ pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Box<End> {
         script.enter(Phase::Finalising, 0);
         return settle(script);
     }
-    if let Some(due) = script.seen.memory.moved.map(|moved| script.later(moved)).filter(|due| *due > now) {
+    // A clock that was set back must not stop a rollout: what lies ahead says nothing.
+    let moved = script.seen.memory.moved.filter(|moved| *moved <= now);
+    if let Some(due) = moved.map(|moved| script.later(moved)).filter(|due| *due > now) {
         return script.done(Reason::Interval, Some(due));
     }
     let next = Weight::clipped(live.canary.percent() - step);
