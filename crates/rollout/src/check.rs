@@ -7,7 +7,7 @@ use crate::observation::Observation;
 use crate::plan::{Action, Decision, Event, Next, Plan};
 use crate::question::{Answer, Answers, Check, Payload, Question};
 use crate::routes::Routes;
-use crate::strategy;
+use crate::{strategy, verdict};
 use api::{CanaryStatus, HookType, Phase, Rollout, Strategy};
 
 /// A promise that a decision breaks.
@@ -96,13 +96,18 @@ pub fn check(rollout: &Rollout, seen: &Observation, decision: &Decision) -> Vec<
     checker.broken
 }
 
-/// What deciding again breaks: where a plan changed nothing that can be observed, and did not ask to be looked at again at once, the next decision at the same
-/// moment asks nothing, tells nothing and changes nothing.
+/// What deciding again breaks: where a plan changed nothing, and did not ask to be looked at again at once, the next decision at the same moment asks nothing,
+/// tells nothing and changes nothing.
 pub fn again(first: (&Observation, &Decision), second: (&Observation, &Decision)) -> Vec<Violation> {
     let ((before, decided), (seen, decision)) = (first, second);
     let Next::Act(plan) = &decided.next else { return Vec::new() };
     let applied = Observation { answers: Answers::default(), memory: plan.memory.clone(), ..before.clone() };
-    let done = if applied != *seen || plan.wake.is_some_and(|wake| wake <= seen.now) {
+    let changes = plan.actions.iter().any(|action| match action {
+        Action::Record(status) => **status != before.status,
+        Action::AddFinalizer | Action::RemoveFinalizer => true,
+        other => moves(other).is_some(),
+    });
+    let done = if changes || applied != *seen || plan.wake.is_some_and(|wake| wake <= seen.now) {
         None
     } else {
         match &decision.next {
@@ -239,9 +244,15 @@ impl<'a> Checker<'a> {
             }
         }
         for (index, metric) in self.rollout.analysis.metrics.iter().enumerate() {
-            let measured = [Check::SuccessRate, Check::Duration, Check::Inline, Check::Template]
-                .into_iter()
-                .any(|check| matches!(answers.to(&Question::Metric { index, check }), Some(Answer::Metric(Ok(_)))));
+            let mut measured = false;
+            for check in [Check::SuccessRate, Check::Duration, Check::Inline, Check::Template] {
+                let Some(Answer::Metric(found)) = answers.to(&Question::Metric { index, check }) else { continue };
+                measured = true;
+                let judged = verdict::judge(self.rollout, &self.seen.observer, metric, check, found);
+                if let Some((_, complaint)) = judged.complaint {
+                    return Some(complaint);
+                }
+            }
             if !measured {
                 return Some(format!("metric {} was not measured", metric.name));
             }

@@ -20,6 +20,7 @@ use api::Phase;
 use hunt::holds;
 use proptest::prelude::*;
 use random::{Old, abilities, happen, heal, old, spec, strike, turns};
+use rollout::Abilities;
 use serde_json::Value;
 use world::faults::Strike;
 use world::{Decider, World};
@@ -46,7 +47,9 @@ fn a_run_has_ten_thousand_worlds() {
 }
 
 /// A spec, what the router can do, and what happens.
-type Life = (Value, rollout::Abilities, Vec<(i64, random::Turn)>);
+type Life = (Value, Abilities, Turns);
+/// What happens, each after some seconds.
+type Turns = Vec<(i64, random::Turn)>;
 
 fn life() -> impl Strategy<Value = Life> {
     (spec(), abilities(), turns())
@@ -67,10 +70,7 @@ fn whatever_happens(decider: Decider, life: Life) {
     ends_well(&mut world);
 }
 
-fn taken_over(
-    decider: Decider,
-    (spec, abilities, old, turns): (Value, rollout::Abilities, Old, Vec<(i64, random::Turn)>),
-) {
+fn taken_over(decider: Decider, (spec, abilities, old, turns): (Value, Abilities, Old, Turns)) {
     let mut world = World::with(spec);
     (world.decider, world.abilities) = (decider, abilities);
     old.leave(&mut world);
@@ -81,7 +81,7 @@ fn taken_over(
     ends_well(&mut world);
 }
 
-fn outcome_stays(decider: Decider, (spec, abilities, strikes): (Value, rollout::Abilities, Vec<(usize, Strike)>)) {
+fn outcome_stays(decider: Decider, (spec, abilities, strikes): (Value, Abilities, Vec<(usize, Strike)>)) {
     let mut world = World::with(spec);
     (world.decider, world.abilities) = (decider, abilities);
     world.run_until(Phase::Initialized);
@@ -96,15 +96,7 @@ fn outcome_stays(decider: Decider, (spec, abilities, strikes): (Value, rollout::
     assert_eq!(world.primary.unwrap().revision, "v2");
 }
 
-fn given_back(
-    decider: Decider,
-    (mut spec, abilities, before, after): (
-        Value,
-        rollout::Abilities,
-        Vec<(i64, random::Turn)>,
-        Vec<(i64, random::Turn)>,
-    ),
-) {
+fn given_back(decider: Decider, (mut spec, abilities, before, after): (Value, Abilities, Turns, Turns)) {
     spec["revertOnDeletion"] = true.into();
     let mut world = live(decider, (spec, abilities, before));
     // Whatever is deleted before our finalizer is on it is simply gone.

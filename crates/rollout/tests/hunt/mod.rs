@@ -7,6 +7,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestError, TestRng, TestRunner
 use std::cell::{Cell, RefCell};
 use std::fmt::Debug;
 use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -15,7 +16,7 @@ use std::sync::{Mutex, Once, OnceLock};
 /// Worlds of a run, unless `LAWS_WORLDS` says otherwise.
 const WORLDS: u64 = 12_000;
 /// The first seed, unless `LAWS_SEED` says otherwise: the same in every run, so that a test that passed once passes again.
-const SEED: u64 = 20_260_101;
+pub(crate) const SEED: u64 = 20_260_101;
 
 /// A world that breaks a law, as small as it gets.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ pub(crate) struct Found {
 
 /// How many worlds all laws together get.
 pub(crate) fn worlds() -> u64 {
-    std::env::var("LAWS_WORLDS").map_or(WORLDS, |worlds| worlds.parse().expect("LAWS_WORLDS is a number"))
+    std::env::var("LAWS_WORLDS").map_or(WORLDS, |worlds| worlds.parse().unwrap())
 }
 
 fn seed() -> u64 {
@@ -39,7 +40,7 @@ fn seed() -> u64 {
     *SEEDED.get_or_init(|| match std::env::var("LAWS_SEED") {
         // Keys of hash maps are the randomness that the standard library has.
         Ok(seed) if seed == "random" => RandomState::new().hash_one(0_u8) >> 16,
-        Ok(seed) => seed.parse().expect("LAWS_SEED is a number or `random`"),
+        Ok(seed) => seed.parse().unwrap(),
         Err(_) => SEED,
     })
 }
@@ -52,7 +53,7 @@ pub(crate) fn holds<S: Strategy>(
     live: impl Fn(S::Value) + Sync,
     decider: Decider,
 ) {
-    let (tried, found) = hunt(law, worlds, lives, live, decider);
+    let (tried, found) = hunt(law, seed()..seed() + worlds, lives, live, decider);
     if let Some(Found { seed, why, life, file }) = found {
         let file = file.display();
         panic!(
@@ -66,27 +67,26 @@ pub(crate) fn holds<S: Strategy>(
     println!("{law}: {tried} worlds from seed {}", seed());
 }
 
-/// So many worlds, or until one breaks the law; how many were tried.
+/// A world for each seed, or until one breaks the law; how many were tried.
 pub(crate) fn hunt<S: Strategy>(
     law: &str,
-    worlds: u64,
+    seeds: Range<u64>,
     lives: &(impl Fn() -> S + Sync),
     live: impl Fn(S::Value) + Sync,
     decider: Decider,
 ) -> (u64, Option<Found>) {
     keep_panics_of_hunters();
-    let (next, tried, found) = (AtomicU64::new(0), AtomicU64::new(0), Mutex::new(None));
+    let (next, tried, found) = (AtomicU64::new(seeds.start), AtomicU64::new(0), Mutex::new(None));
     let hunter = || {
         HUNTING.set(true);
         let lives = lives();
         loop {
-            let number = next.fetch_add(1, Relaxed);
-            if number >= worlds {
+            let seed = next.fetch_add(1, Relaxed);
+            if seed >= seeds.end {
                 return;
             }
-            let seed = seed().wrapping_add(number);
             if let Some(one) = try_one(law, seed, &lives, &live, decider) {
-                next.store(worlds, Relaxed);
+                next.store(seeds.end, Relaxed);
                 found.lock().unwrap().get_or_insert(one);
             }
             tried.fetch_add(1, Relaxed);
@@ -103,19 +103,19 @@ pub(crate) fn hunt<S: Strategy>(
 fn try_one<S: Strategy>(law: &str, seed: u64, lives: &S, live: &impl Fn(S::Value), decider: Decider) -> Option<Found> {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
-    let config = Config { max_shrink_iters: 4000, failure_persistence: None, ..Config::default() };
+    let config = Config { max_shrink_iters: 1000, failure_persistence: None, ..Config::default() };
     let mut runner = TestRunner::new_with_rng(config, TestRng::from_seed(RngAlgorithm::ChaCha, &bytes));
     let tree = lives.new_tree(&mut runner).unwrap();
     let tried = runner.run_one(tree, |value| {
         std::panic::catch_unwind(AssertUnwindSafe(|| live(value))).map_err(|_| TestCaseError::fail("broken"))
     });
     let Err(TestError::Fail(_, value)) = tried else { return None };
-    let life = format!("{value:?}");
+    let shown = format!("{value:?}");
     let moments = moments::recorded(AssertUnwindSafe(|| live(value)));
     let why = SAID.take();
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{law}-{seed}.json"));
     std::fs::write(&file, moments::write(&moments, decider) + "\n").unwrap();
-    Some(Found { seed, why, life, file })
+    Some(Found { seed, why, life: shown, file })
 }
 
 thread_local! {
@@ -130,10 +130,15 @@ fn keep_panics_of_hunters() {
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if HUNTING.get() {
-                SAID.set(info.payload_as_str().unwrap_or_default().to_owned());
+                SAID.set(said(info.payload()));
             } else {
                 print(info);
             }
         }));
     });
+}
+
+fn said(payload: &(dyn std::any::Any + Send)) -> String {
+    let literal = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    literal.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default()
 }

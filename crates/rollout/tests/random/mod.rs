@@ -82,7 +82,7 @@ pub(crate) struct Old {
     routes: bool,
 }
 
-const PHASES: [Phase; 10] = [
+pub(crate) const PHASES: [Phase; 10] = [
     Phase::Unset,
     Phase::Initializing,
     Phase::Initialized,

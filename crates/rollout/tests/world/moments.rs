@@ -84,7 +84,7 @@ fn text(moments: &[Moment]) -> String {
 
 /// Decides all moments again: what the decisions break, one by one and in pairs.
 pub(crate) fn broken(moments: &[Moment], decider: Decider) -> Vec<String> {
-    let decided: Vec<_> = moments
+    let again: Vec<_> = moments
         .iter()
         .map(|moment| {
             let rollout = Rollout::resolve(&moment.canary, &Arc::new(Settings::default()));
@@ -93,8 +93,8 @@ pub(crate) fn broken(moments: &[Moment], decider: Decider) -> Vec<String> {
         })
         .collect();
     let alone =
-        decided.iter().flat_map(|(rollout, moment, decision)| check::check(rollout, &moment.observation, decision));
-    let pairs = decided.windows(2).flat_map(|pair| match pair {
+        again.iter().flat_map(|(rollout, moment, decision)| check::check(rollout, &moment.observation, decision));
+    let pairs = again.windows(2).flat_map(|pair| match pair {
         [(_, first, decision), (_, second, repeated)] if first.canary == second.canary => {
             check::again((&first.observation, decision), (&second.observation, repeated))
         }
