@@ -6,7 +6,6 @@
 use crate::defaults;
 use crate::failure::FieldError;
 use k8s_openapi::api;
-use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -37,8 +36,6 @@ pub(crate) struct BuiltIn {
     pub returns_deleted: bool,
     /// Reads the object into its type and writes it again: unknown fields are dropped, wrong types are errors.
     pub decode: fn(Value) -> Result<Value, serde_json::Error>,
-    /// Adds the schema of the type, and of what it consists of, to the generator's definitions; the answer is its name there.
-    pub schema: fn(&mut SchemaGenerator) -> String,
     /// Sets what the writer left out; on updates the second is the present object.
     pub default: fn(&mut Value, Option<&Value>),
     /// Checks the object; on updates the second is the present one.
@@ -58,9 +55,6 @@ impl BuiltIn {
     /// `apiVersion` of the stored form.
     pub(crate) fn storage_api_version(&self) -> String {
         let group = self.table_group();
-        if group == "autoscaling" {
-            return "autoscaling/v2".to_owned();
-        }
         if group.is_empty() { self.version.to_owned() } else { format!("{group}/{}", self.version) }
     }
 }
@@ -77,17 +71,13 @@ fn no_rules(_: &Value, _: Option<&Value>) -> Vec<FieldError> {
     Vec::new()
 }
 
-fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
-    generator.subschema_for::<T>();
-    T::schema_name().into_owned()
-}
-
-const fn plain<T: Serialize + DeserializeOwned + JsonSchema>(
+const fn plain(
     group: &'static str,
     version: &'static str,
     kind: &'static str,
     plural: &'static str,
     short: &'static [&'static str],
+    decode: fn(Value) -> Result<Value, serde_json::Error>,
 ) -> BuiltIn {
     BuiltIn {
         group,
@@ -101,8 +91,7 @@ const fn plain<T: Serialize + DeserializeOwned + JsonSchema>(
         scale: false,
         generation: false,
         returns_deleted: false,
-        decode: typed::<T>,
-        schema: schema_of::<T>,
+        decode,
         default: no_defaults,
         validate: no_rules,
         present: as_it_is,
@@ -118,53 +107,35 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
     BuiltIn {
         default: defaults::core::config_map,
         validate: defaults::core::validate_config_map,
-        ..plain::<api::core::v1::ConfigMap>("", "v1", "ConfigMap", "configmaps", &["cm"])
+        ..plain("", "v1", "ConfigMap", "configmaps", &["cm"], typed::<api::core::v1::ConfigMap>)
     },
-    plain::<api::core::v1::Endpoints>("", "v1", "Endpoints", "endpoints", &["ep"]),
-    BuiltIn { default: defaults::event::event, ..plain::<api::core::v1::Event>("", "v1", "Event", "events", &["ev"]) },
+    plain("", "v1", "Endpoints", "endpoints", &["ep"], typed::<api::core::v1::Endpoints>),
+    BuiltIn {
+        default: defaults::event::event,
+        ..plain("", "v1", "Event", "events", &["ev"], typed::<api::core::v1::Event>)
+    },
     BuiltIn {
         namespaced: false,
         status: true,
         returns_deleted: true,
         default: defaults::core::namespace,
-        ..plain::<api::core::v1::Namespace>("", "v1", "Namespace", "namespaces", &["ns"])
+        ..plain("", "v1", "Namespace", "namespaces", &["ns"], typed::<api::core::v1::Namespace>)
     },
-    BuiltIn { namespaced: false, status: true, ..plain::<api::core::v1::Node>("", "v1", "Node", "nodes", &["no"]) },
+    BuiltIn {
+        namespaced: false,
+        status: true,
+        ..plain("", "v1", "Node", "nodes", &["no"], typed::<api::core::v1::Node>)
+    },
     BuiltIn {
         status: true,
         returns_deleted: true,
-        ..plain::<api::core::v1::PersistentVolumeClaim>(
+        ..plain(
             "",
             "v1",
             "PersistentVolumeClaim",
             "persistentvolumeclaims",
             &["pvc"],
-        )
-    },
-    BuiltIn {
-        namespaced: false,
-        status: true,
-        returns_deleted: true,
-        ..plain::<api::core::v1::PersistentVolume>("", "v1", "PersistentVolume", "persistentvolumes", &["pv"])
-    },
-    plain::<api::core::v1::LimitRange>("", "v1", "LimitRange", "limitranges", &["limits"]),
-    BuiltIn {
-        status: true,
-        returns_deleted: true,
-        ..plain::<api::core::v1::ResourceQuota>("", "v1", "ResourceQuota", "resourcequotas", &["quota"])
-    },
-    BuiltIn { generation: true, ..plain::<api::core::v1::PodTemplate>("", "v1", "PodTemplate", "podtemplates", &[]) },
-    BuiltIn {
-        categories: ALL,
-        status: true,
-        scale: true,
-        generation: true,
-        ..plain::<api::core::v1::ReplicationController>(
-            "",
-            "v1",
-            "ReplicationController",
-            "replicationcontrollers",
-            &["rc"],
+            typed::<api::core::v1::PersistentVolumeClaim>,
         )
     },
     BuiltIn {
@@ -174,16 +145,16 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         returns_deleted: true,
         default: defaults::pod::pod,
         validate: defaults::pod::validate,
-        ..plain::<api::core::v1::Pod>("", "v1", "Pod", "pods", &["po"])
+        ..plain("", "v1", "Pod", "pods", &["po"], typed::<api::core::v1::Pod>)
     },
     BuiltIn {
         default: defaults::core::secret,
         validate: defaults::core::validate_secret,
-        ..plain::<api::core::v1::Secret>("", "v1", "Secret", "secrets", &[])
+        ..plain("", "v1", "Secret", "secrets", &[], typed::<api::core::v1::Secret>)
     },
     BuiltIn {
         returns_deleted: true,
-        ..plain::<api::core::v1::ServiceAccount>("", "v1", "ServiceAccount", "serviceaccounts", &["sa"])
+        ..plain("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], typed::<api::core::v1::ServiceAccount>)
     },
     BuiltIn {
         categories: ALL,
@@ -191,29 +162,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         returns_deleted: true,
         default: defaults::service::service,
         validate: defaults::service::validate,
-        ..plain::<api::core::v1::Service>("", "v1", "Service", "services", &["svc"])
-    },
-    BuiltIn {
-        namespaced: false,
-        generation: true,
-        ..plain::<api::admissionregistration::v1::MutatingWebhookConfiguration>(
-            "admissionregistration.k8s.io",
-            "v1",
-            "MutatingWebhookConfiguration",
-            "mutatingwebhookconfigurations",
-            &[],
-        )
-    },
-    BuiltIn {
-        namespaced: false,
-        generation: true,
-        ..plain::<api::admissionregistration::v1::ValidatingWebhookConfiguration>(
-            "admissionregistration.k8s.io",
-            "v1",
-            "ValidatingWebhookConfiguration",
-            "validatingwebhookconfigurations",
-            &[],
-        )
+        ..plain("", "v1", "Service", "services", &["svc"], typed::<api::core::v1::Service>)
     },
     BuiltIn {
         namespaced: false,
@@ -221,12 +170,13 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::crd::crd,
         validate: defaults::crd::validate,
-        ..plain::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>(
+        ..plain(
             "apiextensions.k8s.io",
             "v1",
             "CustomResourceDefinition",
             "customresourcedefinitions",
             &["crd", "crds"],
+            typed::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>,
         )
     },
     BuiltIn {
@@ -235,7 +185,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::daemon_set,
         validate: defaults::workload::validate,
-        ..plain::<api::apps::v1::DaemonSet>("apps", "v1", "DaemonSet", "daemonsets", &["ds"])
+        ..plain("apps", "v1", "DaemonSet", "daemonsets", &["ds"], typed::<api::apps::v1::DaemonSet>)
     },
     BuiltIn {
         categories: ALL,
@@ -244,7 +194,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::deployment,
         validate: defaults::workload::validate,
-        ..plain::<api::apps::v1::Deployment>("apps", "v1", "Deployment", "deployments", &["deploy"])
+        ..plain("apps", "v1", "Deployment", "deployments", &["deploy"], typed::<api::apps::v1::Deployment>)
     },
     BuiltIn {
         categories: ALL,
@@ -253,7 +203,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::replica_set,
         validate: defaults::workload::validate,
-        ..plain::<api::apps::v1::ReplicaSet>("apps", "v1", "ReplicaSet", "replicasets", &["rs"])
+        ..plain("apps", "v1", "ReplicaSet", "replicasets", &["rs"], typed::<api::apps::v1::ReplicaSet>)
     },
     BuiltIn {
         categories: ALL,
@@ -262,114 +212,121 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::stateful_set,
         validate: defaults::workload::validate,
-        ..plain::<api::apps::v1::StatefulSet>("apps", "v1", "StatefulSet", "statefulsets", &["sts"])
+        ..plain("apps", "v1", "StatefulSet", "statefulsets", &["sts"], typed::<api::apps::v1::StatefulSet>)
     },
-    plain::<api::apps::v1::ControllerRevision>("apps", "v1", "ControllerRevision", "controllerrevisions", &[]),
     BuiltIn {
         categories: ALL,
         status: true,
         default: defaults::autoscaler::autoscaler,
         validate: defaults::autoscaler::validate,
-        ..plain::<api::autoscaling::v2::HorizontalPodAutoscaler>(
+        ..plain(
             "autoscaling",
             "v2",
             "HorizontalPodAutoscaler",
             "horizontalpodautoscalers",
             &["hpa"],
+            typed::<api::autoscaling::v2::HorizontalPodAutoscaler>,
         )
     },
     BuiltIn {
         categories: ALL,
         status: true,
-        present: defaults::autoscaler::present_v1,
-        store: defaults::autoscaler::store_v1,
-        ..plain::<api::autoscaling::v1::HorizontalPodAutoscaler>(
-            "autoscaling",
+        generation: true,
+        ..plain("batch", "v1", "CronJob", "cronjobs", &["cj"], typed::<api::batch::v1::CronJob>)
+    },
+    BuiltIn {
+        categories: ALL,
+        status: true,
+        generation: true,
+        ..plain("batch", "v1", "Job", "jobs", &[], typed::<api::batch::v1::Job>)
+    },
+    plain("coordination.k8s.io", "v1", "Lease", "leases", &[], typed::<api::coordination::v1::Lease>),
+    BuiltIn {
+        generation: true,
+        ..plain(
+            "discovery.k8s.io",
             "v1",
-            "HorizontalPodAutoscaler",
-            "horizontalpodautoscalers",
-            &["hpa"],
+            "EndpointSlice",
+            "endpointslices",
+            &[],
+            typed::<api::discovery::v1::EndpointSlice>,
         )
-    },
-    BuiltIn {
-        categories: ALL,
-        status: true,
-        generation: true,
-        ..plain::<api::batch::v1::CronJob>("batch", "v1", "CronJob", "cronjobs", &["cj"])
-    },
-    BuiltIn {
-        categories: ALL,
-        status: true,
-        generation: true,
-        ..plain::<api::batch::v1::Job>("batch", "v1", "Job", "jobs", &[])
-    },
-    plain::<api::coordination::v1::Lease>("coordination.k8s.io", "v1", "Lease", "leases", &[]),
-    BuiltIn {
-        generation: true,
-        ..plain::<api::discovery::v1::EndpointSlice>("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", &[])
     },
     BuiltIn {
         default: defaults::event::new_event,
         present: defaults::event::present_new,
         store: defaults::event::store_new,
-        ..plain::<api::events::v1::Event>("events.k8s.io", "v1", "Event", "events", &["ev"])
+        ..plain("events.k8s.io", "v1", "Event", "events", &["ev"], typed::<api::events::v1::Event>)
     },
     BuiltIn {
         namespaced: false,
         generation: true,
-        ..plain::<api::networking::v1::IngressClass>("networking.k8s.io", "v1", "IngressClass", "ingressclasses", &[])
+        ..plain(
+            "networking.k8s.io",
+            "v1",
+            "IngressClass",
+            "ingressclasses",
+            &[],
+            typed::<api::networking::v1::IngressClass>,
+        )
     },
     BuiltIn {
         status: true,
         generation: true,
         default: defaults::ingress::ingress,
         validate: defaults::ingress::validate,
-        ..plain::<api::networking::v1::Ingress>("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"])
+        ..plain("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"], typed::<api::networking::v1::Ingress>)
     },
     BuiltIn {
         generation: true,
-        ..plain::<api::networking::v1::NetworkPolicy>(
+        ..plain(
             "networking.k8s.io",
             "v1",
             "NetworkPolicy",
             "networkpolicies",
             &["netpol"],
+            typed::<api::networking::v1::NetworkPolicy>,
         )
     },
     BuiltIn {
         status: true,
         generation: true,
-        ..plain::<api::policy::v1::PodDisruptionBudget>(
+        ..plain(
             "policy",
             "v1",
             "PodDisruptionBudget",
             "poddisruptionbudgets",
             &["pdb"],
+            typed::<api::policy::v1::PodDisruptionBudget>,
         )
     },
     BuiltIn {
         namespaced: false,
-        ..plain::<api::rbac::v1::ClusterRoleBinding>(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", &[])
+        ..plain(
+            RBAC,
+            "v1",
+            "ClusterRoleBinding",
+            "clusterrolebindings",
+            &[],
+            typed::<api::rbac::v1::ClusterRoleBinding>,
+        )
     },
     BuiltIn {
         namespaced: false,
-        ..plain::<api::rbac::v1::ClusterRole>(RBAC, "v1", "ClusterRole", "clusterroles", &[])
+        ..plain(RBAC, "v1", "ClusterRole", "clusterroles", &[], typed::<api::rbac::v1::ClusterRole>)
     },
-    plain::<api::rbac::v1::RoleBinding>(RBAC, "v1", "RoleBinding", "rolebindings", &[]),
-    plain::<api::rbac::v1::Role>(RBAC, "v1", "Role", "roles", &[]),
+    plain(RBAC, "v1", "RoleBinding", "rolebindings", &[], typed::<api::rbac::v1::RoleBinding>),
+    plain(RBAC, "v1", "Role", "roles", &[], typed::<api::rbac::v1::Role>),
     BuiltIn {
         namespaced: false,
         generation: true,
-        ..plain::<api::scheduling::v1::PriorityClass>(
+        ..plain(
             "scheduling.k8s.io",
             "v1",
             "PriorityClass",
             "priorityclasses",
             &["pc"],
+            typed::<api::scheduling::v1::PriorityClass>,
         )
-    },
-    BuiltIn {
-        namespaced: false,
-        ..plain::<api::storage::v1::StorageClass>("storage.k8s.io", "v1", "StorageClass", "storageclasses", &["sc"])
     },
 ];

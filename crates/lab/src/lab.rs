@@ -139,6 +139,11 @@ impl Lab {
         View { store: &self.inner.store() }.list(kind, namespace)
     }
 
+    /// Whether there is such a kind.
+    pub fn serves(&self, api_version: &str, kind: &str) -> bool {
+        self.inner.store().registry.by_kind(api_version, kind).is_some()
+    }
+
     /// Creates an object, in its `metadata.namespace` or in `default`. Its namespace must exist.
     #[expect(
         clippy::needless_pass_by_value,
