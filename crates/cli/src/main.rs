@@ -6,9 +6,12 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 mod demo;
+mod given;
 mod lab;
 mod manifests;
 mod rehearse;
+mod render;
+mod validate;
 
 /// Progressive delivery by hand: see it work, look at it, check it before it runs.
 #[derive(Debug, Parser)]
@@ -25,6 +28,14 @@ enum Command {
     /// Everything happens in this process and on loopback, on ports that the system picks. Takes about forty seconds.
     /// Exit codes: 0 the story went as it should; 1 it did not, and the last lines say how; 3 it could not start.
     Demo(demo::Options),
+    /// Prints the objects that a Canary produces, from manifests alone, at any weight.
+    ///
+    /// Exit codes: 0 printed; 1 the objects cannot be made, and why; 2 the manifests cannot be read, or no Canary is meant.
+    Render(render::Options),
+    /// Tells everything that is wrong with manifests and can be told without a cluster.
+    ///
+    /// Exit codes: 0 nothing, or warnings only; 1 errors (with --strict: or warnings); 2 the manifests cannot be read.
+    Validate(validate::Options),
     /// Serves a Kubernetes API on this machine, for kubectl or for any controller, until Ctrl-C.
     ///
     /// A lab: it has the kinds of Canaries, Istio and the Gateway API, simulated nodes, a gateway that splits requests, and runs no containers.
@@ -37,6 +48,8 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Demo(options) => demo::main(&options),
+        Command::Render(options) => render::main(&options),
+        Command::Validate(options) => validate::main(&options),
         Command::Lab(options) => lab::main(&options),
         Command::Rehearse(options) => rehearse::main(&options),
     }

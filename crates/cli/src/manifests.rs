@@ -71,6 +71,11 @@ impl Manifest {
         locate::find(&self.node, path)
     }
 
+    /// Line of a field, as [`Manifest::position`].
+    pub(crate) fn line_of(&self, path: &str) -> usize {
+        self.position(path).0
+    }
+
     /// Something is wrong with a field (path as in [`Manifest::position`]); `advice` says what to do, as a sentence's second half.
     pub(crate) fn problem(&self, path: &str, message: impl Into<String>, advice: impl Into<String>) -> Problem {
         let (line, column) = self.position(path);

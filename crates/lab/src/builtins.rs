@@ -6,6 +6,7 @@
 use crate::defaults;
 use crate::failure::FieldError;
 use k8s_openapi::api;
+use schemars::{JsonSchema, SchemaGenerator};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -36,6 +37,8 @@ pub(crate) struct BuiltIn {
     pub returns_deleted: bool,
     /// Reads the object into its type and writes it again: unknown fields are dropped, wrong types are errors.
     pub decode: fn(Value) -> Result<Value, serde_json::Error>,
+    /// Adds the schema of the type, and of what it consists of, to the generator's definitions; the answer is its name there.
+    pub schema: fn(&mut SchemaGenerator) -> String,
     /// Sets what the writer left out; on updates the second is the present object.
     pub default: fn(&mut Value, Option<&Value>),
     /// Checks the object; on updates the second is the present one.
@@ -55,6 +58,9 @@ impl BuiltIn {
     /// `apiVersion` of the stored form.
     pub(crate) fn storage_api_version(&self) -> String {
         let group = self.table_group();
+        if group == "autoscaling" {
+            return "autoscaling/v2".to_owned();
+        }
         if group.is_empty() { self.version.to_owned() } else { format!("{group}/{}", self.version) }
     }
 }
@@ -71,13 +77,17 @@ fn no_rules(_: &Value, _: Option<&Value>) -> Vec<FieldError> {
     Vec::new()
 }
 
-const fn plain(
+fn schema_of<T: JsonSchema>(generator: &mut SchemaGenerator) -> String {
+    generator.subschema_for::<T>();
+    T::schema_name().into_owned()
+}
+
+const fn plain<T: Serialize + DeserializeOwned + JsonSchema>(
     group: &'static str,
     version: &'static str,
     kind: &'static str,
     plural: &'static str,
     short: &'static [&'static str],
-    decode: fn(Value) -> Result<Value, serde_json::Error>,
 ) -> BuiltIn {
     BuiltIn {
         group,
@@ -91,7 +101,8 @@ const fn plain(
         scale: false,
         generation: false,
         returns_deleted: false,
-        decode,
+        decode: typed::<T>,
+        schema: schema_of::<T>,
         default: no_defaults,
         validate: no_rules,
         present: as_it_is,
@@ -107,35 +118,53 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
     BuiltIn {
         default: defaults::core::config_map,
         validate: defaults::core::validate_config_map,
-        ..plain("", "v1", "ConfigMap", "configmaps", &["cm"], typed::<api::core::v1::ConfigMap>)
+        ..plain::<api::core::v1::ConfigMap>("", "v1", "ConfigMap", "configmaps", &["cm"])
     },
-    plain("", "v1", "Endpoints", "endpoints", &["ep"], typed::<api::core::v1::Endpoints>),
-    BuiltIn {
-        default: defaults::event::event,
-        ..plain("", "v1", "Event", "events", &["ev"], typed::<api::core::v1::Event>)
-    },
+    plain::<api::core::v1::Endpoints>("", "v1", "Endpoints", "endpoints", &["ep"]),
+    BuiltIn { default: defaults::event::event, ..plain::<api::core::v1::Event>("", "v1", "Event", "events", &["ev"]) },
     BuiltIn {
         namespaced: false,
         status: true,
         returns_deleted: true,
         default: defaults::core::namespace,
-        ..plain("", "v1", "Namespace", "namespaces", &["ns"], typed::<api::core::v1::Namespace>)
+        ..plain::<api::core::v1::Namespace>("", "v1", "Namespace", "namespaces", &["ns"])
     },
-    BuiltIn {
-        namespaced: false,
-        status: true,
-        ..plain("", "v1", "Node", "nodes", &["no"], typed::<api::core::v1::Node>)
-    },
+    BuiltIn { namespaced: false, status: true, ..plain::<api::core::v1::Node>("", "v1", "Node", "nodes", &["no"]) },
     BuiltIn {
         status: true,
         returns_deleted: true,
-        ..plain(
+        ..plain::<api::core::v1::PersistentVolumeClaim>(
             "",
             "v1",
             "PersistentVolumeClaim",
             "persistentvolumeclaims",
             &["pvc"],
-            typed::<api::core::v1::PersistentVolumeClaim>,
+        )
+    },
+    BuiltIn {
+        namespaced: false,
+        status: true,
+        returns_deleted: true,
+        ..plain::<api::core::v1::PersistentVolume>("", "v1", "PersistentVolume", "persistentvolumes", &["pv"])
+    },
+    plain::<api::core::v1::LimitRange>("", "v1", "LimitRange", "limitranges", &["limits"]),
+    BuiltIn {
+        status: true,
+        returns_deleted: true,
+        ..plain::<api::core::v1::ResourceQuota>("", "v1", "ResourceQuota", "resourcequotas", &["quota"])
+    },
+    BuiltIn { generation: true, ..plain::<api::core::v1::PodTemplate>("", "v1", "PodTemplate", "podtemplates", &[]) },
+    BuiltIn {
+        categories: ALL,
+        status: true,
+        scale: true,
+        generation: true,
+        ..plain::<api::core::v1::ReplicationController>(
+            "",
+            "v1",
+            "ReplicationController",
+            "replicationcontrollers",
+            &["rc"],
         )
     },
     BuiltIn {
@@ -145,16 +174,16 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         returns_deleted: true,
         default: defaults::pod::pod,
         validate: defaults::pod::validate,
-        ..plain("", "v1", "Pod", "pods", &["po"], typed::<api::core::v1::Pod>)
+        ..plain::<api::core::v1::Pod>("", "v1", "Pod", "pods", &["po"])
     },
     BuiltIn {
         default: defaults::core::secret,
         validate: defaults::core::validate_secret,
-        ..plain("", "v1", "Secret", "secrets", &[], typed::<api::core::v1::Secret>)
+        ..plain::<api::core::v1::Secret>("", "v1", "Secret", "secrets", &[])
     },
     BuiltIn {
         returns_deleted: true,
-        ..plain("", "v1", "ServiceAccount", "serviceaccounts", &["sa"], typed::<api::core::v1::ServiceAccount>)
+        ..plain::<api::core::v1::ServiceAccount>("", "v1", "ServiceAccount", "serviceaccounts", &["sa"])
     },
     BuiltIn {
         categories: ALL,
@@ -162,7 +191,29 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         returns_deleted: true,
         default: defaults::service::service,
         validate: defaults::service::validate,
-        ..plain("", "v1", "Service", "services", &["svc"], typed::<api::core::v1::Service>)
+        ..plain::<api::core::v1::Service>("", "v1", "Service", "services", &["svc"])
+    },
+    BuiltIn {
+        namespaced: false,
+        generation: true,
+        ..plain::<api::admissionregistration::v1::MutatingWebhookConfiguration>(
+            "admissionregistration.k8s.io",
+            "v1",
+            "MutatingWebhookConfiguration",
+            "mutatingwebhookconfigurations",
+            &[],
+        )
+    },
+    BuiltIn {
+        namespaced: false,
+        generation: true,
+        ..plain::<api::admissionregistration::v1::ValidatingWebhookConfiguration>(
+            "admissionregistration.k8s.io",
+            "v1",
+            "ValidatingWebhookConfiguration",
+            "validatingwebhookconfigurations",
+            &[],
+        )
     },
     BuiltIn {
         namespaced: false,
@@ -170,13 +221,12 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::crd::crd,
         validate: defaults::crd::validate,
-        ..plain(
+        ..plain::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>(
             "apiextensions.k8s.io",
             "v1",
             "CustomResourceDefinition",
             "customresourcedefinitions",
             &["crd", "crds"],
-            typed::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>,
         )
     },
     BuiltIn {
@@ -185,7 +235,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::daemon_set,
         validate: defaults::workload::validate,
-        ..plain("apps", "v1", "DaemonSet", "daemonsets", &["ds"], typed::<api::apps::v1::DaemonSet>)
+        ..plain::<api::apps::v1::DaemonSet>("apps", "v1", "DaemonSet", "daemonsets", &["ds"])
     },
     BuiltIn {
         categories: ALL,
@@ -194,7 +244,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::deployment,
         validate: defaults::workload::validate,
-        ..plain("apps", "v1", "Deployment", "deployments", &["deploy"], typed::<api::apps::v1::Deployment>)
+        ..plain::<api::apps::v1::Deployment>("apps", "v1", "Deployment", "deployments", &["deploy"])
     },
     BuiltIn {
         categories: ALL,
@@ -203,7 +253,7 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::replica_set,
         validate: defaults::workload::validate,
-        ..plain("apps", "v1", "ReplicaSet", "replicasets", &["rs"], typed::<api::apps::v1::ReplicaSet>)
+        ..plain::<api::apps::v1::ReplicaSet>("apps", "v1", "ReplicaSet", "replicasets", &["rs"])
     },
     BuiltIn {
         categories: ALL,
@@ -212,121 +262,114 @@ pub(crate) static BUILT_INS: &[BuiltIn] = &[
         generation: true,
         default: defaults::workload::stateful_set,
         validate: defaults::workload::validate,
-        ..plain("apps", "v1", "StatefulSet", "statefulsets", &["sts"], typed::<api::apps::v1::StatefulSet>)
+        ..plain::<api::apps::v1::StatefulSet>("apps", "v1", "StatefulSet", "statefulsets", &["sts"])
     },
+    plain::<api::apps::v1::ControllerRevision>("apps", "v1", "ControllerRevision", "controllerrevisions", &[]),
     BuiltIn {
         categories: ALL,
         status: true,
         default: defaults::autoscaler::autoscaler,
         validate: defaults::autoscaler::validate,
-        ..plain(
+        ..plain::<api::autoscaling::v2::HorizontalPodAutoscaler>(
             "autoscaling",
             "v2",
             "HorizontalPodAutoscaler",
             "horizontalpodautoscalers",
             &["hpa"],
-            typed::<api::autoscaling::v2::HorizontalPodAutoscaler>,
         )
     },
     BuiltIn {
         categories: ALL,
         status: true,
-        generation: true,
-        ..plain("batch", "v1", "CronJob", "cronjobs", &["cj"], typed::<api::batch::v1::CronJob>)
-    },
-    BuiltIn {
-        categories: ALL,
-        status: true,
-        generation: true,
-        ..plain("batch", "v1", "Job", "jobs", &[], typed::<api::batch::v1::Job>)
-    },
-    plain("coordination.k8s.io", "v1", "Lease", "leases", &[], typed::<api::coordination::v1::Lease>),
-    BuiltIn {
-        generation: true,
-        ..plain(
-            "discovery.k8s.io",
+        present: defaults::autoscaler::present_v1,
+        store: defaults::autoscaler::store_v1,
+        ..plain::<api::autoscaling::v1::HorizontalPodAutoscaler>(
+            "autoscaling",
             "v1",
-            "EndpointSlice",
-            "endpointslices",
-            &[],
-            typed::<api::discovery::v1::EndpointSlice>,
+            "HorizontalPodAutoscaler",
+            "horizontalpodautoscalers",
+            &["hpa"],
         )
+    },
+    BuiltIn {
+        categories: ALL,
+        status: true,
+        generation: true,
+        ..plain::<api::batch::v1::CronJob>("batch", "v1", "CronJob", "cronjobs", &["cj"])
+    },
+    BuiltIn {
+        categories: ALL,
+        status: true,
+        generation: true,
+        ..plain::<api::batch::v1::Job>("batch", "v1", "Job", "jobs", &[])
+    },
+    plain::<api::coordination::v1::Lease>("coordination.k8s.io", "v1", "Lease", "leases", &[]),
+    BuiltIn {
+        generation: true,
+        ..plain::<api::discovery::v1::EndpointSlice>("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", &[])
     },
     BuiltIn {
         default: defaults::event::new_event,
         present: defaults::event::present_new,
         store: defaults::event::store_new,
-        ..plain("events.k8s.io", "v1", "Event", "events", &["ev"], typed::<api::events::v1::Event>)
+        ..plain::<api::events::v1::Event>("events.k8s.io", "v1", "Event", "events", &["ev"])
     },
     BuiltIn {
         namespaced: false,
         generation: true,
-        ..plain(
-            "networking.k8s.io",
-            "v1",
-            "IngressClass",
-            "ingressclasses",
-            &[],
-            typed::<api::networking::v1::IngressClass>,
-        )
+        ..plain::<api::networking::v1::IngressClass>("networking.k8s.io", "v1", "IngressClass", "ingressclasses", &[])
     },
     BuiltIn {
         status: true,
         generation: true,
         default: defaults::ingress::ingress,
         validate: defaults::ingress::validate,
-        ..plain("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"], typed::<api::networking::v1::Ingress>)
+        ..plain::<api::networking::v1::Ingress>("networking.k8s.io", "v1", "Ingress", "ingresses", &["ing"])
     },
     BuiltIn {
         generation: true,
-        ..plain(
+        ..plain::<api::networking::v1::NetworkPolicy>(
             "networking.k8s.io",
             "v1",
             "NetworkPolicy",
             "networkpolicies",
             &["netpol"],
-            typed::<api::networking::v1::NetworkPolicy>,
         )
     },
     BuiltIn {
         status: true,
         generation: true,
-        ..plain(
+        ..plain::<api::policy::v1::PodDisruptionBudget>(
             "policy",
             "v1",
             "PodDisruptionBudget",
             "poddisruptionbudgets",
             &["pdb"],
-            typed::<api::policy::v1::PodDisruptionBudget>,
         )
     },
     BuiltIn {
         namespaced: false,
-        ..plain(
-            RBAC,
-            "v1",
-            "ClusterRoleBinding",
-            "clusterrolebindings",
-            &[],
-            typed::<api::rbac::v1::ClusterRoleBinding>,
-        )
+        ..plain::<api::rbac::v1::ClusterRoleBinding>(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings", &[])
     },
     BuiltIn {
         namespaced: false,
-        ..plain(RBAC, "v1", "ClusterRole", "clusterroles", &[], typed::<api::rbac::v1::ClusterRole>)
+        ..plain::<api::rbac::v1::ClusterRole>(RBAC, "v1", "ClusterRole", "clusterroles", &[])
     },
-    plain(RBAC, "v1", "RoleBinding", "rolebindings", &[], typed::<api::rbac::v1::RoleBinding>),
-    plain(RBAC, "v1", "Role", "roles", &[], typed::<api::rbac::v1::Role>),
+    plain::<api::rbac::v1::RoleBinding>(RBAC, "v1", "RoleBinding", "rolebindings", &[]),
+    plain::<api::rbac::v1::Role>(RBAC, "v1", "Role", "roles", &[]),
     BuiltIn {
         namespaced: false,
         generation: true,
-        ..plain(
+        ..plain::<api::scheduling::v1::PriorityClass>(
             "scheduling.k8s.io",
             "v1",
             "PriorityClass",
             "priorityclasses",
             &["pc"],
-            typed::<api::scheduling::v1::PriorityClass>,
         )
+    },
+    BuiltIn {
+        namespaced: false,
+        ..plain::<api::storage::v1::StorageClass>("storage.k8s.io", "v1", "StorageClass", "storageclasses", &["sc"])
     },
 ];

@@ -2,10 +2,8 @@
 
 use crate::failure::Failure;
 use crate::resource::{Registry, Resource};
+use crate::reviews;
 use serde_json::{Value, json};
-
-/// The group of the access reviews.
-const REVIEWS: &str = "authorization.k8s.io";
 
 /// The version that the lab claims to be.
 pub(crate) fn version() -> Value {
@@ -31,7 +29,7 @@ fn grouped(registry: &Registry) -> Vec<(String, Vec<String>)> {
             None => groups.push((one.group.clone(), vec![one.version.clone()])),
         }
     }
-    groups.push((REVIEWS.to_owned(), vec!["v1".to_owned()]));
+    groups.extend(reviews::GROUPS.map(|group| (group.to_owned(), vec!["v1".to_owned()])));
     for (_, versions) in &mut groups {
         versions.sort_by_key(|version| preference(version));
     }
@@ -72,7 +70,7 @@ pub(crate) fn group(registry: &Registry, name: &str) -> Result<Value, Failure> {
 /// `/api/v1` and `/apis/GROUP/VERSION`.
 pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Result<Value, Failure> {
     let of: Vec<_> = registry.iter().filter(|one| one.group == group && one.version == version).collect();
-    let special = reviews(group, version);
+    let special = reviews::entries(group, version);
     if of.is_empty() && special.is_empty() {
         return Err(Failure::no_such_path());
     }
@@ -80,6 +78,15 @@ pub(crate) fn resources(registry: &Registry, group: &str, version: &str) -> Resu
     let group_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     Ok(json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version, "resources": resources}))
 }
+
+/// Table, name, kind and verbs of subresources that are known, although the lab can only say no (`parts.rs`).
+const PARTS: &[(&str, &str, &str, &[&str])] = &[
+    ("pods", "attach", "PodAttachOptions", &["create", "get"]),
+    ("pods", "eviction", "Eviction", &["create"]),
+    ("pods", "exec", "PodExecOptions", &["create", "get"]),
+    ("pods", "log", "Pod", &["get"]),
+    ("pods", "portforward", "PodPortForwardOptions", &["create", "get"]),
+];
 
 fn entries(one: &Resource) -> Vec<Value> {
     let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -102,26 +109,10 @@ fn entries(one: &Resource) -> Vec<Value> {
     if one.status {
         entries.push(sub("status", &one.kind));
     }
+    entries.extend(PARTS.iter().filter(|(table, ..)| *table == one.table).map(|(_, name, kind, verbs)| {
+        let mut entry = sub(name, kind);
+        objects::paths::set(&mut entry, &["verbs"], json!(verbs));
+        entry
+    }));
     entries
-}
-
-/// Kinds that can only be created, and are never stored.
-fn reviews(group: &str, version: &str) -> Vec<Value> {
-    if (group, version) != (REVIEWS, "v1") {
-        return Vec::new();
-    }
-    let review = |kind: &str| {
-        let lower = kind.to_lowercase();
-        json!({"name": format!("{lower}s"), "singularName": lower, "namespaced": false, "kind": kind, "verbs": ["create"]})
-    };
-    vec![review("SelfSubjectAccessReview"), review("SubjectAccessReview")]
-}
-
-/// The answer to an access review: everything is allowed.
-pub(crate) fn review(plural: &str, mut body: Value) -> Value {
-    let kind = if plural == "subjectaccessreviews" { "SubjectAccessReview" } else { "SelfSubjectAccessReview" };
-    objects::paths::set(&mut body, &["apiVersion"], json!(format!("{REVIEWS}/v1")));
-    objects::paths::set(&mut body, &["kind"], json!(kind));
-    objects::paths::set(&mut body, &["status"], json!({"allowed": true}));
-    body
 }

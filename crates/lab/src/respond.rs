@@ -5,12 +5,15 @@ use crate::failure::{Failure, FieldError};
 use crate::lab::Inner;
 use crate::media::{self, Form};
 use crate::openapi;
+use crate::parts;
 use crate::paths::{self as urls, Address, Place};
 use crate::present::View;
 use crate::request::{Call, Verb, header};
 use crate::resource::Resource;
+use crate::reviews;
 use crate::selector::Selector;
 use crate::server::Answer;
+use crate::table;
 use crate::verbs::{DeleteOptions, Desk, ListOptions, Part, PatchKind, Unknown, WriteOptions};
 use crate::watch::{self, WatchOptions};
 use bytes::Bytes;
@@ -44,6 +47,12 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
             return Ok(Answer::json(200, &discovery::resources(&store.registry, &group, &version)?));
         }
         Place::Other if call.path == "/openapi/v3" => return Ok(Answer::json(200, &openapi::index(&store.registry))),
+        Place::Other if call.path == "/openapi/v2" => {
+            return Ok(match header(request.headers(), "accept") {
+                accept if accept.contains("protobuf") => Answer::bytes(200, openapi::V2_MEDIA, openapi::EMPTY_V2),
+                _ => Answer::json(200, &openapi::empty_v2()),
+            });
+        }
         Place::Other => {
             return match call.path.strip_prefix("/openapi/v3/") {
                 Some(path) => Ok(Answer::json(200, &openapi::document(&store.registry, path)?)),
@@ -52,9 +61,10 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
         }
         Place::Objects(address) => address,
     };
-    if address.group == "authorization.k8s.io" && call.verb == Verb::Create {
+    if reviews::GROUPS.contains(&address.group.as_str()) && call.verb == Verb::Create {
         let body = media::body(header(request.headers(), "content-type"), request.body())?;
-        return Ok(Answer::json(201, &discovery::review(&address.plural, body)));
+        let answer = reviews::answer(&address.group, &address.plural, body).ok_or_else(Failure::no_such_path)?;
+        return Ok(Answer::json(201, &answer));
     }
     let resource = store.registry.by_path(&address.group, &address.version, &address.plural);
     let of_built_in =
@@ -86,6 +96,9 @@ fn invalid_list(why: &str) -> Failure {
 
 impl Exchange<'_> {
     fn answer(&self, verb: Verb) -> Result<Answer, Failure> {
+        if let Some(refusal) = parts::refusal(&self.resource, &self.address.name, &self.address.subresource) {
+            return Err(refusal);
+        }
         match self.address.subresource.as_str() {
             "" => self.objects(verb),
             "status" if self.resource.status => self.status(verb),
@@ -147,7 +160,12 @@ impl Exchange<'_> {
             }
             _ => return Err(Failure::method_not_allowed()),
         };
-        Ok(Answer::json(200, &scale))
+        drop(store);
+        let shown = match self.form {
+            Form::Table => table::scale(&scale, self.parameter("includeObject"), self.lab.clock().now()),
+            Form::Whole | Form::Metadata => scale,
+        };
+        Ok(Answer::json(200, &shown))
     }
 
     fn read(&self, verb: impl FnOnce(&mut Desk<'_>) -> Result<Arc<Value>, Failure>) -> Result<Answer, Failure> {

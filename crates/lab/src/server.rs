@@ -49,12 +49,12 @@ impl Answer {
 
     /// Plain text.
     pub(crate) fn text(status: u16, text: &'static str) -> Self {
-        Self {
-            status,
-            media: "text/plain; charset=utf-8",
-            warnings: Vec::new(),
-            body: LabBody::Full(Some(Bytes::from_static(text.as_bytes()))),
-        }
+        Self::bytes(status, "text/plain; charset=utf-8", text.as_bytes())
+    }
+
+    /// Something else.
+    pub(crate) fn bytes(status: u16, media: &'static str, bytes: &'static [u8]) -> Self {
+        Self { status, media, warnings: Vec::new(), body: LabBody::Full(Some(Bytes::from_static(bytes))) }
     }
 
     /// Lines of JSON, as they come.

@@ -5,9 +5,9 @@
 
 use crate::observation::Observation;
 use crate::plan::{Action, Decision, Event, Next, Plan};
-use crate::question::{Answer, Check, Payload, Question};
+use crate::question::{Answer, Answers, Check, Payload, Question};
 use crate::routes::Routes;
-use crate::strategy;
+use crate::{strategy, verdict};
 use api::{CanaryStatus, HookType, Phase, Rollout, Strategy};
 
 /// A promise that a decision breaks.
@@ -58,6 +58,15 @@ pub enum Violation {
     /// Look again at once, though nothing changes: an endless loop.
     #[error("nothing changes, and it is looked at again at once")]
     Spinning,
+    /// It is looked at again only later than an interval from now: a clock that was set back would stop the rollout.
+    #[error("the next look comes only in {seconds} s, later than an interval from now")]
+    Late {
+        /// From now.
+        seconds: i64,
+    },
+    /// Nothing has changed since a plan was applied, and yet something is done.
+    #[error("decided again at the same moment, something is done: {0}")]
+    Restless(String),
     /// A rollout that is not over waits for a change that may never come.
     #[error("phase {0} has no next look")]
     Forgotten(Phase),
@@ -85,6 +94,34 @@ pub fn check(rollout: &Rollout, seen: &Observation, decision: &Decision) -> Vec<
         }
     }
     checker.broken
+}
+
+/// What deciding again breaks: where a plan changed nothing, and did not ask to be looked at again at once, the next decision at the same moment asks nothing,
+/// tells nothing and changes nothing.
+pub fn again(first: (&Observation, &Decision), second: (&Observation, &Decision)) -> Vec<Violation> {
+    let ((before, decided), (seen, decision)) = (first, second);
+    let Next::Act(plan) = &decided.next else { return Vec::new() };
+    let applied = Observation { answers: Answers::default(), memory: plan.memory.clone(), ..before.clone() };
+    let changes = plan.actions.iter().any(|action| match action {
+        Action::Record(status) => **status != before.status,
+        Action::AddFinalizer | Action::RemoveFinalizer => true,
+        other => moves(other).is_some(),
+    });
+    let done = if changes || applied != *seen || plan.wake.is_some_and(|wake| wake <= seen.now) {
+        None
+    } else {
+        match &decision.next {
+            Next::Ask { .. } => Some("questions are asked".to_owned()),
+            Next::Act(plan) => plan.actions.iter().find_map(|action| match action {
+                Action::Record(status) => (**status != seen.status).then(|| "the status is written".to_owned()),
+                Action::Emit(event) => Some(format!("event {:?}", event.message)),
+                Action::Alert(alert) => Some(format!("alert {:?}", alert.message)),
+                Action::Count(_) => Some("an outcome is counted".to_owned()),
+                _ => None,
+            }),
+        }
+    };
+    done.map(Violation::Restless).into_iter().collect()
 }
 
 /// Where traffic goes; where there are no routes yet, clients reach the primary by the apex Service.
@@ -207,9 +244,15 @@ impl<'a> Checker<'a> {
             }
         }
         for (index, metric) in self.rollout.analysis.metrics.iter().enumerate() {
-            let measured = [Check::SuccessRate, Check::Duration, Check::Inline, Check::Template]
-                .into_iter()
-                .any(|check| matches!(answers.to(&Question::Metric { index, check }), Some(Answer::Metric(Ok(_)))));
+            let mut measured = false;
+            for check in [Check::SuccessRate, Check::Duration, Check::Inline, Check::Template] {
+                let Some(Answer::Metric(found)) = answers.to(&Question::Metric { index, check }) else { continue };
+                measured = true;
+                let judged = verdict::judge(self.rollout, &self.seen.observer, metric, check, found);
+                if let Some((_, complaint)) = judged.complaint {
+                    return Some(complaint);
+                }
+            }
             if !measured {
                 return Some(format!("metric {} was not measured", metric.name));
             }
@@ -269,6 +312,10 @@ impl<'a> Checker<'a> {
         let finalizer = plan.actions.iter().any(|action| matches!(action, Action::RemoveFinalizer));
         if plan.wake.is_some_and(|wake| wake <= self.seen.now) && !changes && !finalizer {
             self.broken.push(Violation::Spinning);
+        }
+        let latest = self.seen.now.checked_add(self.rollout.interval.to_signed()).ok();
+        if let Some(wake) = plan.wake.filter(|wake| latest.is_some_and(|latest| *wake > latest)) {
+            self.broken.push(Violation::Late { seconds: wake.duration_since(self.seen.now).as_secs() });
         }
         let over = matches!(
             status.phase,

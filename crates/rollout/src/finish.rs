@@ -85,7 +85,9 @@ pub(crate) fn shift(script: &mut Script<'_>, live: &Routes) -> Box<End> {
         script.enter(Phase::Finalising, 0);
         return settle(script);
     }
-    if let Some(due) = script.seen.memory.moved.map(|moved| script.later(moved)).filter(|due| *due > now) {
+    // A clock that was set back must not stop a rollout: what lies ahead says nothing.
+    let moved = script.seen.memory.moved.filter(|moved| *moved <= now);
+    if let Some(due) = moved.map(|moved| script.later(moved)).filter(|due| *due > now) {
         return script.done(Reason::Interval, Some(due));
     }
     let next = Weight::clipped(live.canary.percent() - step);
@@ -119,12 +121,12 @@ pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Box<End> {
         script.route(Routes::to_primary());
         return settle(script);
     }
-    let since = script
-        .seen
-        .memory
-        .moved
-        .or(script.seen.status.last_transition_time)
-        .filter(|since| script.seen.abilities.shifts && *since <= now);
+    let since =
+        script.seen.memory.moved.or(script.seen.status.last_transition_time).filter(|_| script.seen.abilities.shifts);
+    if since.is_some_and(|since| since > now) {
+        // The clock was set back: how long ago the traffic went is not known any more.
+        return settle(script);
+    }
     if let Some(due) = since.map(|since| script.later(since)).filter(|due| *due > now) {
         return script.done(Reason::Interval, Some(due));
     }

@@ -88,9 +88,9 @@ pub(crate) fn start(script: &mut Script<'_>) -> Flow<Box<End>> {
     };
     script.note_weights(&live);
     let waiting = seen.status.phase == Phase::Waiting;
-    if let Some(due) =
-        seen.memory.asked.filter(|_| waiting).map(|asked| script.later(asked)).filter(|due| *due > seen.now)
-    {
+    // A clock that was set back must not keep the gate from being asked: what lies ahead says nothing.
+    let asked = seen.memory.asked.filter(|asked| waiting && *asked <= seen.now);
+    if let Some(due) = asked.map(|asked| script.later(asked)).filter(|due| *due > seen.now) {
         return Ok(script.done(Reason::Interval, Some(due)));
     }
     if waiting {

@@ -78,7 +78,10 @@ pub(crate) fn canary_ready(script: &mut Script<'_>) -> Flow<()> {
         Ok(()) => Ok(()),
         Err(trouble) if trouble.retriable => Err(script.wait_for_readiness(&trouble.message)),
         Err(trouble) => {
-            script.warn(trouble.message.clone());
+            // Where the canary cannot be given up, that is what is told, once.
+            if !finish::would_go_dark(script.seen) {
+                script.warn(trouble.message.clone());
+            }
             Err(finish::roll_back(script, &finish::Cause::Deadline(trouble.message.clone())))
         }
     }
@@ -130,6 +133,11 @@ pub(crate) fn rollback_hooks(script: &mut Script<'_>) -> Flow<()> {
         if strategy::passes(script, index, phase)?.is_err() {
             script.normal(format!("Rollback hook {} not signaling a rollback", hook.name));
             continue;
+        }
+        if finish::would_go_dark(script.seen) {
+            // Nothing is announced that is not done; the hook is asked again an interval from now.
+            script.memory.asked = Some(script.seen.now);
+            return Err(finish::roll_back(script, &finish::Cause::Hook));
         }
         script.warn(format!("Rollback check {} passed", hook.name));
         script.warn(format!("Rolling back {} manual webhook invoked", rollout.full_name()));

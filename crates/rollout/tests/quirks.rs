@@ -200,6 +200,28 @@ fn a_clock_that_was_set_back_does_not_stop_a_rollout() {
 }
 
 #[test]
+fn a_clock_that_was_set_back_takes_no_time_from_proxies_and_little_from_the_rollout() {
+    let mut world = progressing(analysis(json!({"stepWeight": 50, "maxWeight": 50, "stepWeightPromotion": 50})));
+    world.run_until(Phase::Promoting);
+    until(&mut world, |world| world.weight() == 0);
+    assert_eq!(world.status.phase, Phase::Finalising);
+    world.set_clock(-3600);
+    world.pass(9);
+    assert!(world.canary_up(), "proxies still need their interval");
+    world.pass(2);
+    assert_eq!((world.status.phase, world.canary_up()), (Phase::Succeeded, false));
+
+    let mut gated = World::initialized(with_hook(steps(10, 30), "gate", "confirm-rollout"));
+    gated.hook("gate", Err("no"));
+    gated.deploy("v2");
+    gated.run_until(Phase::Waiting);
+    gated.set_clock(-3600);
+    gated.hook("gate", Ok(()));
+    gated.pass(10);
+    assert_eq!(gated.status.phase, Phase::Progressing, "the gate is asked although the last time lies ahead");
+}
+
+#[test]
 fn an_outcome_is_announced_although_the_process_dies_before_it_is() {
     let mut world = progressing(with_hook(steps(50, 50), "after", "post-rollout"));
     world.run_until(Phase::Finalising);

@@ -37,7 +37,7 @@ fn every_field_has_its_line() {
         ("data.missing.deeper", 9),
         ("spec.none", 3),
     ] {
-        assert_eq!(first.position(path).0, line, "{path}");
+        assert_eq!(first.line_of(path), line, "{path}");
     }
     assert_eq!(third.position("spec.containers[1].image"), (26, 7));
 }
@@ -132,5 +132,5 @@ fn json_is_read_as_well() {
     let (manifests, problems) =
         text("{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"ConfigMap\",\n\t\"metadata\": {\"name\": \"a\\u00e9\"}}\n");
     assert_eq!(problems, []);
-    assert_eq!(manifests.first().unwrap().position("metadata.name").0, 4);
+    assert_eq!(manifests.first().unwrap().line_of("metadata.name"), 4);
 }

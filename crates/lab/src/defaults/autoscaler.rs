@@ -82,3 +82,28 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
     }
     errors
 }
+
+/// From `autoscaling/v2` to `autoscaling/v1`, which knows one metric: the share of CPU. The others are not shown.
+pub(crate) fn present_v1(object: &mut Value) {
+    let share = paths::list(object, "/spec/metrics")
+        .find(|metric| paths::text(metric, "/resource/name") == "cpu")
+        .and_then(|metric| metric.pointer("/resource/target/averageUtilization").cloned());
+    paths::set(object, &["apiVersion"], json!("autoscaling/v1"));
+    paths::set(object, &["spec", "metrics"], Value::Null);
+    paths::set(object, &["spec", "behavior"], Value::Null);
+    if let Some(share) = share {
+        paths::set(object, &["spec", "targetCPUUtilizationPercentage"], share);
+    }
+}
+
+/// From `autoscaling/v1` to `autoscaling/v2`, completed.
+pub(crate) fn store_v1(object: &mut Value) {
+    paths::set(object, &["apiVersion"], json!("autoscaling/v2"));
+    if let Some(share) = object.pointer("/spec/targetCPUUtilizationPercentage").cloned() {
+        let target = json!({"type": "Utilization", "averageUtilization": share});
+        let metric = json!({"type": "Resource", "resource": {"name": "cpu", "target": target}});
+        paths::set(object, &["spec", "targetCPUUtilizationPercentage"], Value::Null);
+        paths::set(object, &["spec", "metrics"], json!([metric]));
+    }
+    autoscaler(object, None);
+}

@@ -52,7 +52,7 @@ pub(super) fn of(table: &str) -> Vec<Column> {
         | "clusterroles.rbac.authorization.k8s.io" => {
             vec![name(), Column { kind: "date".to_owned(), ..text("Created At", "/metadata/creationTimestamp") }]
         }
-        _ => vec![name(), age()],
+        other => super::others::of(other).unwrap_or_else(|| vec![name(), age()]),
     };
     if matches!(table, "deployments.apps" | "daemonsets.apps" | "replicasets.apps" | "statefulsets.apps") {
         columns.extend([
@@ -80,7 +80,7 @@ fn timed(name: &str, cell: impl Fn(&Value, Timestamp) -> Value + 'static) -> Col
     Column { name: name.to_owned(), kind: "string".to_owned(), priority: 0, cell: Box::new(cell) }
 }
 
-fn column(name: &str, cell: impl Fn(&Value) -> Value + 'static) -> Column {
+pub(super) fn column(name: &str, cell: impl Fn(&Value) -> Value + 'static) -> Column {
     timed(name, move |object, _| cell(object))
 }
 
@@ -88,19 +88,19 @@ fn wide(name: &str, cell: impl Fn(&Value) -> Value + 'static) -> Column {
     Column { priority: 1, ..column(name, cell) }
 }
 
-fn text(name: &str, pointer: &'static str) -> Column {
+pub(super) fn text(name: &str, pointer: &'static str) -> Column {
     column(name, move |object| json!(paths::text(object, pointer)))
 }
 
-fn number(name: &str, pointer: &'static str) -> Column {
+pub(super) fn number(name: &str, pointer: &'static str) -> Column {
     Column { kind: "integer".to_owned(), ..column(name, move |object| json!(count(object, pointer))) }
 }
 
-fn count(object: &Value, pointer: &str) -> i64 {
+pub(super) fn count(object: &Value, pointer: &str) -> i64 {
     paths::integer(object, pointer).unwrap_or_default()
 }
 
-fn or_none(text: &str) -> Value {
+pub(super) fn or_none(text: &str) -> Value {
     json!(if text.is_empty() { "<none>" } else { text })
 }
 
@@ -120,7 +120,7 @@ fn containers(object: &Value, key: &str) -> Value {
     json!(texts.join(","))
 }
 
-fn selector(labels: Option<&Value>) -> Value {
+pub(super) fn selector(labels: Option<&Value>) -> Value {
     let labels = labels.and_then(Value::as_object).into_iter().flatten();
     or_none(
         &labels

@@ -1,6 +1,7 @@
 //! Tables, as kubectl asks for them: the machinery here, what each built-in kind shows in `columns`, what a custom kind asks for in `path`.
 
 mod columns;
+mod others;
 mod path;
 
 use crate::resource::Resource;
@@ -21,6 +22,22 @@ pub(crate) fn table<'a>(
         Some(custom) => custom_columns(&custom.columns),
         None => columns::of(&resource.table),
     };
+    with(&columns, objects, metadata, include, now)
+}
+
+/// A `Table` of one `Scale`.
+pub(crate) fn scale(scale: &Value, include: &str, now: Timestamp) -> Value {
+    let version = paths::text(scale, "/metadata/resourceVersion");
+    with(&others::scale(), [scale], &json!({"resourceVersion": version}), include, now)
+}
+
+fn with<'a>(
+    columns: &[Column],
+    objects: impl IntoIterator<Item = &'a Value>,
+    metadata: &Value,
+    include: &str,
+    now: Timestamp,
+) -> Value {
     let definitions: Vec<Value> = columns.iter().map(definition).collect();
     let rows: Vec<Value> = objects
         .into_iter()

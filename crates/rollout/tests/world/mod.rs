@@ -5,13 +5,16 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub(crate) mod faults;
+pub(crate) mod moments;
 pub(crate) mod stories;
 
 use api::{Canary, CanaryStatus, Phase, Rollout, Settings, Severity};
+use faults::{Lag, Strike};
 use jiff::{SignedDuration, Timestamp};
 use rollout::{
-    Abilities, Action, Answer, Answers, CanaryObject, Configs, Decision, MetricTrouble, Next, Observation, Outcome,
-    Plan, Primary, Question, Revision, Routes, Target, Trouble, check, decide, decide_failed,
+    Abilities, Action, Answers, CanaryObject, Configs, Decision, MetricTrouble, Next, Observation, Outcome, Plan,
+    Primary, Revision, Routes, Target, Trouble, check, decide,
 };
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -76,6 +79,22 @@ pub(crate) struct World {
     pub(crate) memory: rollout::Memory,
     /// So many actions succeed before one fails.
     pub(crate) fail_after: Option<usize>,
+    /// How it fails then.
+    pub(crate) strike: Strike,
+    /// What others did is not seen yet.
+    pub(crate) lag: Option<Lag>,
+    /// Seconds that every answer of a hook takes.
+    pub(crate) slow: i64,
+    /// Hooks and metrics change their minds with every question.
+    pub(crate) fickle: bool,
+    /// Something that forbids to promote was answered in this round.
+    pub(crate) forbidden: Option<String>,
+    /// Counts the writes of the status: a write on an older version is a conflict.
+    pub(crate) version: usize,
+    /// The version that was decided upon.
+    pub(crate) decided: usize,
+    /// The decision that is tried.
+    pub(crate) decider: Decider,
     /// Between a decision and its actions the target becomes this.
     pub(crate) race: Option<String>,
     pub(crate) story: Vec<String>,
@@ -85,11 +104,16 @@ pub(crate) struct World {
     pub(crate) last_plan: Option<Plan>,
 }
 
+/// A decision: the real one, or one that is broken to show that it is noticed.
+pub(crate) type Decider = fn(&Rollout, &Observation) -> Decision;
+
 /// Why an action did not happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Failure {
     Changed,
     Text(String),
+    /// The process is dead.
+    Died,
 }
 
 /// What follows a look.
@@ -100,6 +124,24 @@ pub(crate) enum Turn {
     Pause,
 }
 
+/// The Canary `cart.shop` with this spec.
+pub(crate) fn canary(extra: Value, generation: i64) -> Canary {
+    let mut spec = json!({
+        "provider": "istio",
+        "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"},
+        "service": {"port": 8080},
+    });
+    for (key, value) in extra.as_object().unwrap() {
+        spec[key] = value.clone();
+    }
+    let object = json!({
+        "apiVersion": api::API_VERSION, "kind": "Canary",
+        "metadata": {"name": "cart", "namespace": "shop", "uid": "u-1", "generation": generation},
+        "spec": spec,
+    });
+    api::decode(object).unwrap()
+}
+
 impl World {
     /// A Canary `cart.shop` of a Deployment with this analysis; nothing has happened yet.
     pub(crate) fn new(analysis: Value) -> Self {
@@ -108,23 +150,10 @@ impl World {
 
     /// The same with any further part of the spec.
     pub(crate) fn with(extra: Value) -> Self {
-        let mut spec = json!({
-            "provider": "istio",
-            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "cart"},
-            "service": {"port": 8080},
-        });
-        for (key, value) in extra.as_object().unwrap() {
-            spec[key] = value.clone();
-        }
-        let object = json!({
-            "apiVersion": api::API_VERSION, "kind": "Canary",
-            "metadata": {"name": "cart", "namespace": "shop", "uid": "u-1", "generation": 1},
-            "spec": spec,
-        });
         let now: Timestamp = "2026-01-01T10:00:00Z".parse().unwrap();
         Self {
             now,
-            canary: api::decode(object).unwrap(),
+            canary: canary(extra, 1),
             settings: Arc::new(Settings::default()),
             object: CanaryObject { generation: 1, deleting: false, finalizer: false },
             status: CanaryStatus::default(),
@@ -153,6 +182,14 @@ impl World {
             providers: Ok(()),
             memory: rollout::Memory::default(),
             fail_after: None,
+            strike: Strike::Refused,
+            lag: None,
+            slow: 0,
+            fickle: false,
+            forbidden: None,
+            version: 0,
+            decided: 0,
+            decider: decide,
             race: None,
             story: Vec::new(),
             counted: Vec::new(),
@@ -273,8 +310,8 @@ impl World {
                 ..trouble
             })
         };
-        let target =
-            self.target.as_ref().ok_or_else(|| Trouble::missing("deployment cart.shop get query error: not found"));
+        let (target, primary) = self.shown();
+        let target = target.as_ref().ok_or_else(|| Trouble::missing("deployment cart.shop get query error: not found"));
         let current = |primary: &Workload| {
             target.as_ref().is_ok_and(|target| target.revision == primary.revision)
                 && self.primary_configs == self.configs
@@ -284,7 +321,7 @@ impl World {
             status: self.status.clone(),
             object: CanaryObject { generation: self.canary.metadata.generation, ..self.object.clone() },
             unusable: None,
-            primary: match &self.primary {
+            primary: match primary {
                 Some(primary) => Primary {
                     exists: true,
                     readiness: named(primary, "cart-primary"),
@@ -323,15 +360,7 @@ impl World {
     }
 
     /// Carries out an action. `Ok(true)`: something was written.
-    pub(crate) fn apply(&mut self, action: &Action) -> Result<bool, Failure> {
-        let writes = !matches!(action, Action::Emit(_) | Action::Alert(_) | Action::Count(_) | Action::Log(_));
-        if writes && let Some(left) = self.fail_after.as_mut() {
-            if *left == 0 {
-                self.fail_after = None;
-                return Err(Failure::Text("the API server says no".to_owned()));
-            }
-            *left -= 1;
-        }
+    pub(crate) fn carry_out(&mut self, action: &Action) -> Result<bool, Failure> {
         let now = self.now;
         match action {
             Action::EnsureServices => Ok(!std::mem::replace(&mut self.services, true)),
@@ -371,11 +400,23 @@ impl World {
             Action::ResumeScaler => Ok(std::mem::replace(&mut self.scaler_paused, false)),
             Action::Promote { revision } => self.promote(revision),
             Action::AddFinalizer => Ok(!std::mem::replace(&mut self.object.finalizer, true)),
-            Action::RemoveFinalizer => Ok(std::mem::replace(&mut self.object.finalizer, false)),
+            Action::RemoveFinalizer => {
+                let owed = self.object.deleting && self.canary.spec.revert_on_deletion && self.lag.is_none();
+                assert!(
+                    !owed || self.target.as_ref().is_none_or(|target| self.serves(target)),
+                    "given back without pods that serve\n{}",
+                    self.recent()
+                );
+                Ok(std::mem::replace(&mut self.object.finalizer, false))
+            }
             Action::Record(status) => {
                 if **status == self.status {
                     return Ok(false);
                 }
+                if self.version != self.decided {
+                    return Err(Failure::Changed);
+                }
+                self.version += 1;
                 if status.phase != self.status.phase {
                     self.story.push(format!("-> {}", status.phase));
                 }
@@ -414,7 +455,12 @@ impl World {
         let hasty = self.canary.spec.skip_analysis && matches!(self.status.phase, Phase::Unset | Phase::Initializing);
         // What was edited by hand while it cannot be read cannot be known.
         assert!(
-            hasty || self.routes_trouble.is_some() || self.weight() == before || serves(side) || !serves(other),
+            hasty
+                || self.routes_trouble.is_some()
+                || self.lag.is_some()
+                || self.weight() == before
+                || serves(side)
+                || !serves(other),
             "traffic goes from a side that serves to one that does not: {}",
             self.recent()
         );
@@ -423,6 +469,7 @@ impl World {
 
     fn promote(&mut self, revision: &str) -> Result<bool, Failure> {
         let now = self.now;
+        self.is_proven(revision);
         let Some(target) = &self.target else { return Err(Failure::Text("not found".to_owned())) };
         if target.revision != revision {
             return Err(Failure::Changed);
@@ -441,41 +488,23 @@ impl World {
         Ok(true)
     }
 
-    fn answer(&mut self, question: &Question) -> Answer {
-        let rollout = self.rollout();
-        match question {
-            Question::Hook { index, payload } => {
-                let hook = &rollout.analysis.webhooks[*index];
-                self.story.push(format!("hook {} ({})", hook.name, payload.phase));
-                let calm = if hook.kind == api::HookType::Rollback { Err("closed".to_owned()) } else { Ok(()) };
-                Answer::Hook(self.hooks.get(&hook.name).cloned().unwrap_or(calm))
-            }
-            Question::Metric { index, .. } => {
-                let name = &rollout.analysis.metrics[*index].name;
-                Answer::Metric(self.metrics.get(name).cloned().unwrap_or(Ok(100.0)))
-            }
-            Question::Providers => Answer::Providers(self.providers.clone()),
-        }
-    }
-
     /// Decides, and checks the decision.
     pub(crate) fn decide(&mut self, answers: &Answers) -> (Observation, Decision) {
         let (rollout, seen) = (self.rollout(), self.observe(answers));
-        let decision = decide(&rollout, &seen);
+        let decision = (self.decider)(&rollout, &seen);
         self.decisions += 1;
+        self.decided = self.version;
+        moments::note(&self.canary, &seen, &decision);
         let broken = check::check(&rollout, &seen, &decision);
-        assert!(broken.is_empty(), "{broken:?}\n{}", self.replay(&seen, &decision));
+        assert!(broken.is_empty(), "{broken:?}\n{}", self.recent());
         (seen, decision)
-    }
-
-    /// The case as a file of `tests/replay`.
-    pub(crate) fn replay(&self, seen: &Observation, decision: &Decision) -> String {
-        serde_json::to_string_pretty(&json!({"canary": self.canary, "observation": seen, "decision": decision}))
-            .unwrap()
     }
 
     /// One turn of the shell.
     pub(crate) fn turn(&mut self, answers: &mut Answers) -> Turn {
+        if answers.is_empty() {
+            self.forbidden = None;
+        }
         let (seen, decision) = self.decide(answers);
         let mut wrote = false;
         for action in &decision.upkeep {
@@ -519,17 +548,6 @@ impl World {
         }
     }
 
-    fn failed(&mut self, seen: &Observation, failure: Failure) -> Turn {
-        let Failure::Text(text) = failure else { return Turn::Again };
-        if let Next::Act(plan) = decide_failed(&self.rollout(), seen, &text).next {
-            for action in &plan.actions {
-                let _ = self.apply(action);
-            }
-            self.memory = plan.memory;
-        }
-        Turn::Pause
-    }
-
     /// Takes turns until there is nothing to do now; the moment of the next look.
     pub(crate) fn settle(&mut self) -> Option<Timestamp> {
         let mut answers = Answers::default();
@@ -546,8 +564,7 @@ impl World {
                 }
             }
         }
-        let (seen, decision) = self.decide(&answers);
-        panic!("an endless loop of immediate looks\n{}\n{}", self.recent(), self.replay(&seen, &decision));
+        panic!("an endless loop of immediate looks\n{}", self.recent());
     }
 
     /// Deciding again after a plan was applied plans nothing.
@@ -574,6 +591,7 @@ impl World {
             .flat_map(|side| {
                 [self.startup, self.deadline].map(|seconds| side.since + SignedDuration::from_secs(seconds))
             })
+            .chain(self.lag.as_ref().map(|lag| lag.until))
             .filter(|moment| *moment > self.now)
             .min()
     }
@@ -615,6 +633,18 @@ impl World {
         panic!("no rest in phase {}:\n{}", self.status.phase, self.recent());
     }
 
+    /// Goes on until a Canary that is being deleted is let go. Panics where it never is.
+    pub(crate) fn leave(&mut self) {
+        for _ in 0..100 {
+            if !self.object.finalizer {
+                break;
+            }
+            let wake = self.settle();
+            self.advance(wake);
+        }
+        assert!(!self.object.finalizer, "never let go\n{}", self.recent());
+    }
+
     /// One round of analysis: settles now, then at the next look that an interval brings.
     pub(crate) fn interval(&mut self) {
         self.settle();
@@ -631,7 +661,8 @@ impl World {
             if let Some(next) = next.filter(|next| *next <= end) {
                 self.now = next.max(self.now);
             } else {
-                self.now = end;
+                // Slow answers may have taken longer.
+                self.now = end.max(self.now);
                 self.settle();
                 return;
             }
