@@ -201,7 +201,7 @@ fn caught(name: &str, decider: Decider, expected: &str) {
 }
 
 fn found(name: &str, decider: Decider, live: fn(Decider, Life), expected: &str) {
-    let (_, found) = hunt(name, SEED..SEED + ENOUGH, &lives, |life| live(decider, life), decider);
+    let (_, found) = hunt(name, SEED..SEED + ENOUGH, 150, &lives, |life| live(decider, life), decider);
     let found = found.unwrap_or_else(|| panic!("{name} breaks nothing"));
     assert!(found.why.contains(expected), "{name}: {found:?}");
     // What is left shows it again without the world, and the real decision does not do it.

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::sync::Arc;
 
+/// Moments that a file holds at most.
+const LONGEST: usize = 60;
+
 /// One decision, with all that it depends on.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Moment {
@@ -54,12 +57,12 @@ pub(crate) fn read(text: &str) -> Vec<Moment> {
     }
 }
 
-/// The moments as a file: only those that it takes to see the broken promise, or all of them where only the end of the world shows it.
+/// The moments as a file: only those that it takes to see the broken promise, or the last ones where only the end of the world shows it.
 pub(crate) fn write(moments: &[Moment], decider: Decider) -> String {
     let from = (1..=2.min(moments.len()))
         .map(|count| moments.len() - count)
         .find(|from| !broken(&moments[*from..], decider).is_empty())
-        .unwrap_or(0);
+        .unwrap_or_else(|| moments.len().saturating_sub(LONGEST));
     text(&moments[from..])
 }
 
