@@ -116,6 +116,7 @@ pub fn again(first: (&Observation, &Decision), second: (&Observation, &Decision)
                 Action::Record(status) => (**status != seen.status).then(|| "the status is written".to_owned()),
                 Action::Emit(event) => Some(format!("event {:?}", event.message)),
                 Action::Alert(alert) => Some(format!("alert {:?}", alert.message)),
+                Action::Announce(announcement) => Some(format!("announcement {:?}", announcement.id)),
                 Action::Count(_) => Some("an outcome is counted".to_owned()),
                 _ => None,
             }),
@@ -158,6 +159,7 @@ impl<'a> Checker<'a> {
                 self.recorded = Some(status);
             }
             Action::Emit(event) => self.told(event),
+            Action::Announce(announcement) => announcement.events.iter().for_each(|event| self.told(event)),
             _ => {}
         }
     }
@@ -350,6 +352,7 @@ fn moves(action: &Action) -> Option<&'static str> {
         | Action::Record(_)
         | Action::Emit(_)
         | Action::Alert(_)
+        | Action::Announce(_)
         | Action::Count(_)
         | Action::Log(_) => return None,
     })

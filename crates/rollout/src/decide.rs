@@ -4,7 +4,7 @@
 
 use crate::change::{self, Change};
 use crate::observation::Observation;
-use crate::plan::{Action, Decision, EventKind, Reason};
+use crate::plan::{Action, Alert, Announcement, Decision, EventKind, Reason};
 use crate::question::{Answer, Question};
 use crate::routes::{Routes, Weight};
 use crate::script::{End, Flow, Script};
@@ -120,9 +120,13 @@ fn initialise(script: &mut Script<'_>) -> Flow<Box<End>> {
     script.route(Routes::to_primary());
     script.act(Action::Log(format!("Scaling down {} {}", rollout.target.kind, rollout.full_target())));
     script.act(Action::ScaleDown);
+    // Told before it is recorded: a process that dies in between finds it still to be done, and a Canary is initialised only once.
+    let text = format!("Initialization done! {}", rollout.full_name());
+    let events = vec![script.event_as(Phase::Initialized, EventKind::Normal, text)];
+    let message = format!("New {} detected, initialization completed.", rollout.target.kind);
+    let alerts = vec![Alert { severity: Severity::Info, message, with_fields: true }];
+    script.act(Action::Announce(Announcement { id: "Initialized".to_owned(), events, alerts }));
     script.sync(Phase::Initialized, 0);
-    script.emit_as(Phase::Initialized, EventKind::Normal, format!("Initialization done! {}", rollout.full_name()));
-    script.alert(Severity::Info, format!("New {} detected, initialization completed.", rollout.target.kind), true);
     script.memory.asked = None;
     Ok(script.done(Reason::Stepped, Some(seen.now)))
 }

@@ -1,17 +1,17 @@
 //! How rollouts end: promotion, rollback, failed promotion, skipped analysis.
 //!
-//! An outcome is recorded first, with the note that it is still to be announced; the announcement (post-rollout hooks, closing event, alert) is a decision
-//! of its own (`idle`), so that a crash in between loses none of it.
+//! An outcome is recorded first, with the note that it is still to be announced; the announcement (post-rollout hooks, closing events, alerts) is a
+//! decision of its own (`outcome`), so that a crash in between loses none of it.
 //! Source: controller notes, sections 9.6, 9.7 and 10.
 
 use crate::change::{self, Change};
 use crate::observation::Observation;
-use crate::plan::{Action, EventKind, Outcome, Reason};
+use crate::outcome::{self, Ending, Unannounced};
+use crate::plan::{Action, Outcome, Reason};
 use crate::routes::{Routes, Weight};
 use crate::script::{End, Script};
 use crate::status;
-use api::{Phase, Severity};
-use std::fmt;
+use api::Phase;
 
 /// Why a canary is given up.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,42 +24,6 @@ pub(crate) enum Cause {
     Primary,
     /// A rollback hook said so.
     Hook,
-}
-
-/// An outcome whose post-rollout hooks, closing event and alert are still to be sent; stored in the status as `Outcome Phase`, the phase being that in
-/// which the end was decided (events after a rollback still tell it).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Unannounced {
-    pub(crate) ending: Ending,
-    pub(crate) from: Phase,
-}
-
-/// How it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ending {
-    Promoted,
-    Skipped,
-    RolledBack,
-}
-
-impl Unannounced {
-    /// Reads what [`fmt::Display`] wrote.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (ending, phase) = text.split_once(' ').unwrap_or((text, ""));
-        let ending = match ending {
-            "Promoted" => Ending::Promoted,
-            "Skipped" => Ending::Skipped,
-            "RolledBack" => Ending::RolledBack,
-            _ => return None,
-        };
-        Some(Self { ending, from: Phase::from_text(phase) })
-    }
-}
-
-impl fmt::Display for Unannounced {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {}", self.ending, self.from)
-    }
 }
 
 /// Phase Promoting: the primary runs the new template; traffic goes back to it, at once or step by step.
@@ -131,7 +95,7 @@ pub(crate) fn scale_down(script: &mut Script<'_>, live: &Routes) -> Box<End> {
         return script.done(Reason::Interval, Some(due));
     }
     rest(script);
-    script.status.unannounced = Some(unannounced(script, Ending::Promoted));
+    script.status.unannounced = Some(Unannounced::new(Ending::Promoted, script.seen.status.phase).to_string());
     script.enter(Phase::Succeeded, 0);
     script.count(Outcome::Succeeded);
     over(script, Reason::Finished)
@@ -156,7 +120,7 @@ pub(crate) fn skip(script: &mut Script<'_>, live: &Routes) -> Box<End> {
         script.act(Action::UpdateScaler);
     }
     rest(script);
-    script.status.unannounced = Some(unannounced(script, Ending::Skipped));
+    script.status.unannounced = Some(Unannounced::new(Ending::Skipped, script.seen.status.phase).to_string());
     script.enter(Phase::Succeeded, 0);
     script.count(Outcome::Skipped);
     over(script, Reason::Finished)
@@ -200,48 +164,42 @@ pub(crate) fn roll_back(script: &mut Script<'_>, cause: &Cause) -> Box<End> {
     let failed = script.seen.status.failed_checks;
     script.route(Routes::to_primary());
     rest(script);
-    if failed >= rollout.threshold {
-        script.warn(format!("Rolling back {name} failed checks threshold reached {failed}"));
-        script.alert(Severity::Error, format!("Failed checks threshold reached {failed}"), false);
-    }
+    let mut note = Unannounced::new(Ending::RolledBack, script.seen.status.phase);
+    note.details.failed_checks = (failed >= rollout.threshold).then_some(failed);
     if let Cause::Deadline(reason) = cause {
-        script.warn(format!("Rolling back {name} progress deadline exceeded {reason}"));
-        script.alert(Severity::Error, format!("Progress deadline exceeded {reason}"), false);
+        note.details.deadline = Some(reason.clone());
     }
-    script.emit_as(Phase::Failed, EventKind::Warning, format!("Canary failed! Scaling down {name}"));
-    fail(script, 0);
+    fail(script, 0, note);
     script.count(Outcome::Failed);
     over(script, Reason::RolledBack(format!("{cause:?}")))
 }
 
 /// The primary broke while it was promoted: traffic goes to the canary, which runs the revision that passed.
 pub(crate) fn fail_promotion(script: &mut Script<'_>, reason: &str) -> Box<End> {
-    let rollout = script.rollout;
-    let text = format!("Promotion of {} failed, primary not ready: {reason}", rollout.full_target());
     if !script.seen.canary_serves() {
         // Neither side is ready: moving traffic would only spread the outage.
+        let text = outcome::promotion_failed(script, reason);
         return script.halt("PrimaryNotReady", &text);
     }
     script.route(Routes::weighted(Weight::FULL));
-    script.warn(reason);
-    script.warn(text);
-    script.alert(Severity::Error, format!("Promotion failed, primary not ready: {reason}"), false);
-    fail(script, 100);
+    let mut note = Unannounced::new(Ending::RolledBack, script.seen.status.phase);
+    note.details.promotion = Some(reason.to_owned());
+    fail(script, 100, note);
     script.count(Outcome::Failed);
     over(script, Reason::RolledBack("promotion failed".to_owned()))
 }
 
 /// Writes phase Failed. A revision that came while another was promoted is not the one that failed: it stays to be found.
-fn fail(script: &mut Script<'_>, weight: i64) {
+fn fail(script: &mut Script<'_>, weight: i64, mut note: Unannounced) {
     let rollout = script.rollout;
-    script.status.unannounced =
-        rollout.hooks(api::HookType::PostRollout).next().map(|_| unannounced(script, Ending::RolledBack));
     let judged = script.seen.status.phase == Phase::Waiting || change::change(script.seen) != Change::New;
     status::sync(rollout, script.seen, &mut script.status, Phase::Failed, weight);
     if !judged {
         script.status.last_applied_spec.clone_from(&script.seen.status.last_applied_spec);
         script.status.tracked_configs.clone_from(&script.seen.status.tracked_configs);
     }
+    note.about(&script.seen.status, &script.status);
+    script.status.unannounced = Some(note.to_string());
     script.record();
 }
 
@@ -251,10 +209,6 @@ fn rest(script: &mut Script<'_>) {
         script.act(Action::PauseScaler);
     }
     script.act(Action::ScaleDown);
-}
-
-fn unannounced(script: &Script<'_>, ending: Ending) -> String {
-    Unannounced { ending, from: script.seen.status.phase }.to_string()
 }
 
 fn over(script: &mut Script<'_>, why: Reason) -> Box<End> {

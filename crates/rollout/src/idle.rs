@@ -3,7 +3,7 @@
 //! Source: controller notes, 7.2, 7.3, 11.3 and 11.7.
 
 use crate::change::{self, Change};
-use crate::finish::{Ending, Unannounced};
+use crate::outcome;
 use crate::plan::{Action, EventKind, Reason};
 use crate::routes::Routes;
 use crate::script::{End, Flow, Script};
@@ -13,8 +13,7 @@ use api::{HookType, Phase, Severity, Strategy};
 /// Phases Initialized, Succeeded, Failed, and any that this program does not know.
 pub(crate) fn decide(script: &mut Script<'_>) -> Flow<Box<End>> {
     if let Some(pending) = script.seen.status.unannounced.as_deref() {
-        let pending = Unannounced::parse(pending);
-        return announce(script, pending);
+        return outcome::announce(script, pending);
     }
     match change::change(script.seen) {
         Change::New => start(script),
@@ -29,49 +28,6 @@ fn rest(script: &mut Script<'_>) -> Box<End> {
         status::current(script.seen, &mut script.status);
     }
     script.done(Reason::Idle, None)
-}
-
-/// What is to be told of the last rollout: its post-rollout hooks, the closing event, the alert.
-fn announce(script: &mut Script<'_>, pending: Option<Unannounced>) -> Flow<Box<End>> {
-    if let Some(Unannounced { ending, from }) = pending {
-        let succeeded = ending != Ending::RolledBack;
-        // After a success events tell the new phase, after a failure that in which it was decided.
-        let told = if succeeded { Phase::Succeeded } else { from };
-        post_rollout(script, if succeeded { Phase::Succeeded } else { Phase::Failed }, told)?;
-        let target = script.rollout.full_target();
-        match ending {
-            Ending::Promoted => {
-                script.emit_as(told, EventKind::Normal, format!("Promotion completed! Scaling down {target}"));
-                script.alert(Severity::Info, "Canary analysis completed successfully, promotion finished.", false);
-            }
-            Ending::Skipped => {
-                script.emit_as(
-                    told,
-                    EventKind::Normal,
-                    format!("Promotion completed! Canary analysis was skipped for {target}"),
-                );
-                script.alert(Severity::Info, "Canary analysis was skipped, promotion finished.", false);
-            }
-            Ending::RolledBack => {}
-        }
-    }
-    script.status.unannounced = None;
-    script.record();
-    Ok(script.done(Reason::Finished, Some(script.seen.now)))
-}
-
-/// The first hook that fails ends the sequence; nothing else depends on them.
-fn post_rollout(script: &mut Script<'_>, phase: Phase, told: Phase) -> Flow<()> {
-    for (index, hook) in script.rollout.hooks(HookType::PostRollout) {
-        match strategy::passes(script, index, phase)? {
-            Ok(()) => script.emit_as(told, EventKind::Normal, format!("Post-rollout check {} passed", hook.name)),
-            Err(answer) => {
-                script.emit_as(told, EventKind::Warning, format!("Post-rollout hook {} failed {answer}", hook.name));
-                break;
-            }
-        }
-    }
-    Ok(())
 }
 
 /// A new revision: the primary must be able to serve meanwhile, and the gate must be open.

@@ -13,6 +13,7 @@ mod finish;
 mod idle;
 mod kstatus;
 mod observation;
+mod outcome;
 mod plan;
 mod question;
 mod round;
@@ -29,6 +30,6 @@ pub mod check;
 
 pub use decide::{decide, decide_failed};
 pub use observation::{CanaryObject, Configs, Memory, Observation, Primary, Revision, Target, Trouble, Unusable};
-pub use plan::{Action, Alert, Decision, Event, EventKind, Gauges, Next, Outcome, Plan, Reason};
+pub use plan::{Action, Alert, Announcement, Decision, Event, EventKind, Gauges, Next, Outcome, Plan, Reason};
 pub use question::{Answer, Answers, Check, MetricTrouble, Payload, Question};
 pub use routes::{Abilities, Affinity, AffinityAbility, Routes, Weight};

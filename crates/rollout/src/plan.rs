@@ -92,6 +92,8 @@ pub enum Action {
     Emit(Event),
     /// Tell people: alert.
     Alert(Alert),
+    /// Tell all of this once, however often it is asked for, and go on when it was delivered, or after a while.
+    Announce(Announcement),
     /// Count an outcome.
     Count(Outcome),
     /// A line for the log that is no event.
@@ -107,6 +109,18 @@ pub struct Event {
     pub message: String,
     /// What event webhooks are told of the Canary.
     pub payload: Payload,
+}
+
+/// What is told about the end of something. As long as the Canary is the same one, the same announcement has the same `id`: a process that finds it still
+/// to be made cannot know how far another one came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Announcement {
+    /// Names it.
+    pub id: String,
+    /// In order.
+    pub events: Vec<Event>,
+    /// In order, after the events.
+    pub alerts: Vec<Alert>,
 }
 
 /// How an event is shown.

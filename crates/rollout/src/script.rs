@@ -85,8 +85,13 @@ impl<'a> Script<'a> {
 
     /// An event that tells another phase than the stored one.
     pub(crate) fn emit_as(&mut self, phase: Phase, kind: EventKind, message: impl Into<String>) {
-        let payload = Payload::of(&self.seen.status, phase);
-        self.actions.push(Action::Emit(Event { kind, message: message.into(), payload }));
+        let event = self.event_as(phase, kind, message);
+        self.actions.push(Action::Emit(event));
+    }
+
+    /// Such an event, for an announcement.
+    pub(crate) fn event_as(&self, phase: Phase, kind: EventKind, message: impl Into<String>) -> Event {
+        Event { kind, message: message.into(), payload: Payload::of(&self.seen.status, phase) }
     }
 
     pub(crate) fn alert(&mut self, severity: Severity, message: impl Into<String>, with_fields: bool) {

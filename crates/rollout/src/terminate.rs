@@ -2,7 +2,7 @@
 //!
 //! Source: controller notes, section 15.
 
-use crate::plan::{Action, Reason};
+use crate::plan::{Action, Announcement, Reason};
 use crate::script::{End, Script};
 use api::Phase;
 
@@ -34,11 +34,10 @@ pub(crate) fn decide(script: &mut Script<'_>) -> Box<End> {
         script.act(Action::RevertServices);
     }
     script.act(Action::RevertRoutes);
+    // Told before the last write: there is no Canary after it that could still have to be told.
+    let left = seen.memory.left.unwrap_or(Phase::Terminating);
+    let event = script.event_as(left, crate::EventKind::Normal, format!("Terminated canary {name}"));
+    script.act(Action::Announce(Announcement { id: "Terminated".to_owned(), events: vec![event], alerts: Vec::new() }));
     script.act(Action::RemoveFinalizer);
-    script.emit_as(
-        seen.memory.left.unwrap_or(Phase::Terminating),
-        crate::EventKind::Normal,
-        format!("Terminated canary {name}"),
-    );
     script.end(Reason::Terminating, None)
 }

@@ -62,9 +62,9 @@ fn l_09_happy_promotion() {
 [Initializing] {ROLLING}
 route 100/0
 scale cart down
--> Initialized
 [Initialized] Initialization done! cart.shop
 alert info: New Deployment detected, initialization completed.
+-> Initialized
 scale cart up
 -> Progressing
 [Progressing] New revision detected! Scaling up cart.shop
@@ -178,10 +178,10 @@ fn l_13_failing_checks_roll_back() {
 [Progressing] Halt cart.shop advancement success rate 69.17% < 99%
 route 100/0
 scale cart down
+-> Failed
 [Progressing] Rolling back cart.shop failed checks threshold reached 2
-alert error: Failed checks threshold reached 2
 [Failed] Canary failed! Scaling down cart.shop
--> Failed";
+alert error: Failed checks threshold reached 2";
     assert_eq!(world.story.join("\n"), expected);
     let status = &world.status;
     assert_eq!((status.failed_checks, status.canary_weight, status.iterations), (0, 0, 0));
@@ -413,10 +413,10 @@ fn l_26_a_primary_that_breaks_while_it_is_promoted() {
     let reason = "cart-primary.shop not ready: deployment \"cart-primary\" exceeded its progress deadline";
     let expected = format!(
         "route 0/100
+-> Failed
 [Promoting] {reason}
 [Promoting] Promotion of cart.shop failed, primary not ready: {reason}
 alert error: Promotion failed, primary not ready: {reason}
--> Failed
 hook after (Failed)
 [Promoting] Post-rollout check after passed"
     );

@@ -71,6 +71,11 @@ impl Keeper {
                 self.alert(view, alert);
                 Ok(Done::Nothing)
             }
+            Action::Announce(announcement) => {
+                // To wait for its delivery is up to the caller.
+                drop(self.announce(view, announcement));
+                Ok(Done::Nothing)
+            }
             Action::Count(outcome) => {
                 self.telemetry.count(&view.rollout, *outcome);
                 Ok(Done::Nothing)
@@ -149,6 +154,7 @@ impl Keeper {
             | Action::RemoveFinalizer
             | Action::Emit(_)
             | Action::Alert(_)
+            | Action::Announce(_)
             | Action::Count(_)
             | Action::Log(_) => Vec::new(),
         })

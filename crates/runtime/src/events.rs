@@ -2,6 +2,8 @@
 //!
 //! Per Canary and event type: the same message again counts up the first event; from the tenth distinct message within ten minutes on, messages are combined
 //! in one event; and there is a budget of 25 events at once, refilled by one every five minutes. Log and event webhooks get every event.
+//! Events about an outcome are apart ([`outcome`]): each is an object of its own, whose name follows from what it is about, so that telling it again, also
+//! by another process, makes no second one.
 //! Source: controller notes, section 16.1.
 
 use crate::queue::Key;
@@ -122,6 +124,23 @@ impl Correlator {
     }
 }
 
+/// The event about an outcome: `announcement` names the announcement within the life of the Canary.
+pub(crate) fn outcome(
+    key: &Key,
+    object: &Value,
+    kind: &str,
+    message: &str,
+    announcement: &str,
+    now: Timestamp,
+) -> EventWrite {
+    let uid = paths::text(object, "/metadata/uid");
+    // FNV-1a, which is the same in every version of this program.
+    let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    let text = format!("{uid}\n{announcement}\n{kind}\n{message}");
+    let number = text.bytes().fold(0xcbf2_9ce4_8422_2325, mix);
+    create(key, object, kind, message, &format!("{}.{number:016x}", key.name), 1, now, now)
+}
+
 impl Budget {
     fn take(&mut self, now: Timestamp) -> bool {
         let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
@@ -229,6 +248,23 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert_ne!(name("one"), name("another"));
+    }
+
+    #[test]
+    fn the_name_of_an_event_about_an_outcome_follows_from_what_it_is_about() {
+        let name = |uid: &str, id: &str, message: &str, second| {
+            let key = Key::new("test", "podinfo");
+            match outcome(&key, &json!({"metadata": {"uid": uid}}), "Normal", message, id, at(second)) {
+                EventWrite::Create(event, _) => event.name,
+                other @ EventWrite::Count(..) => panic!("{other:?}"),
+            }
+        };
+        let one = name("u", "first", "done", 1);
+        assert!(one.starts_with("podinfo.") && one.len() == "podinfo.".len() + 16, "{one}");
+        assert_eq!(one, name("u", "first", "done", 99));
+        for other in [name("v", "first", "done", 1), name("u", "second", "done", 1), name("u", "first", "failed", 1)] {
+            assert_ne!(one, other);
+        }
     }
 
     #[test]

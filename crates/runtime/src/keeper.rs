@@ -14,12 +14,14 @@ use crate::world::{Entry, Missing, World, by_metadata};
 use api::{Canary, Settings};
 use jiff::{SignedDuration, Timestamp};
 use objects::{ConfigDigest, ObjectRef};
-use rollout::{Alert, Answers, Decision, Event, Memory, Next, Plan, decide, decide_failed};
+use rollout::{
+    Action, Alert, Announcement, Answers, Decision, Event, EventKind, Memory, Next, Plan, decide, decide_failed,
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
@@ -32,6 +34,8 @@ const LOOKS: usize = 40;
 const BREATHER: Duration = Duration::from_secs(5);
 /// Conflicts in a row that are only a reason to look again.
 const CONFLICTS: u32 = 6;
+/// How long receivers of an announcement are waited for, before it is noted as made.
+const RECEIVERS: Duration = Duration::from_secs(10);
 /// Longest pause after failures.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
@@ -312,16 +316,25 @@ impl Keeper {
             }
             Next::Act(plan) => {
                 visit.answers = Answers::default();
-                self.apply(view, plan).await
+                self.apply(view, plan, visit).await
             }
         }
     }
 
-    async fn apply(&self, view: &mut View, plan: Plan) -> Turn {
+    async fn apply(&self, view: &mut View, plan: Plan, visit: &mut Visit) -> Turn {
         let Plan { actions, wake, why, memory, gauges } = plan;
         debug!(canary = view.rollout.full_name(), why = ?why, "Decided");
         let mut wrote = false;
         for action in &actions {
+            if let Action::Announce(announcement) = action {
+                let mut delivered = self.announce(view, announcement);
+                // Receivers may be slow; others need not wait for them.
+                visit.permit = None;
+                // Late or given up: both are as good as it gets.
+                let _ = tokio::time::timeout(RECEIVERS, delivered.wait_for(|delivered| *delivered)).await;
+                visit.permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+                continue;
+            }
             match self.act(view, action).await {
                 Ok(Done::Wrote) => wrote = true,
                 Ok(Done::Nothing) => {}
@@ -386,12 +399,18 @@ impl Keeper {
 
     /// Tells an event: log, Kubernetes event, event webhooks.
     pub(crate) fn tell(&self, view: &View, event: &Event) {
-        let name = view.rollout.full_name();
-        match event.kind {
-            rollout::EventKind::Normal | rollout::EventKind::Warning => info!(canary = name, "{}", event.message),
-            rollout::EventKind::Error => error!(canary = name, "{}", event.message),
-        }
+        log(view, event);
         self.courier.event(&view.key, &view.object, &view.rollout, event, self.clock.now());
+    }
+
+    /// Sends an announcement on its way, if it is not there yet; tells when it was delivered.
+    pub(crate) fn announce(&self, view: &View, announcement: &Announcement) -> watch::Receiver<bool> {
+        let (first, delivered) =
+            self.courier.announce(&view.key, &view.object, &view.rollout, announcement, self.clock.now());
+        if first {
+            announcement.events.iter().for_each(|event| log(view, event));
+        }
+        delivered
     }
 
     /// Sends an alert.
@@ -558,6 +577,14 @@ fn service_renamed(before: &Canary, after: &Canary) {
 
 pub(crate) fn key_of(object: &Value) -> Key {
     Key::new(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"))
+}
+
+fn log(view: &View, event: &Event) {
+    let name = view.rollout.full_name();
+    match event.kind {
+        EventKind::Normal | EventKind::Warning => info!(canary = name, "{}", event.message),
+        EventKind::Error => error!(canary = name, "{}", event.message),
+    }
 }
 
 /// The pause after that many failures in a row.

@@ -1,9 +1,11 @@
 //! Telling the world: Kubernetes events, event webhooks, alerts.
 //!
 //! All of it goes through one bounded queue per Canary, in order, and never holds a rollout up. What cannot be delivered is logged and counted.
+//! An announcement of an outcome is one job that is never left out: first its Kubernetes events, then everything that a second delivery would double (event
+//! webhooks, alerts); why in this order is said in `rollout`'s `outcome`.
 
 use crate::cluster::ApiError;
-use crate::events::{Correlator, EventWrite};
+use crate::events::{self, Correlator, EventWrite};
 use crate::outbound::Outbound;
 use crate::queue::Key;
 use crate::telemetry::Telemetry;
@@ -15,20 +17,20 @@ use objects::kind::{ALERT_PROVIDER, SECRET};
 use providers::alerts::{self, Channel, Message};
 use providers::hooks::{self, Attempt};
 use providers::http::{Request, Secret};
-use rollout::{Alert, Event, EventKind};
+use rollout::{Alert, Announcement, Event, EventKind};
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
 use tracing::{debug, error};
 
 /// Jobs that wait for one Canary at most.
 const LONGEST_QUEUE: usize = 512;
 /// Canaries served side by side.
 const CONCURRENCY: usize = 64;
-/// Attempts at writing an event, and the pause between them.
-const EVENT_ATTEMPTS: u32 = 12;
+/// Attempts at writing an event, and the longest pause between them: some two minutes in all.
+const EVENT_ATTEMPTS: u32 = 16;
 const EVENT_PAUSE: Duration = Duration::from_secs(10);
 
 /// Where events and alerts go if the Canary does not say.
@@ -58,6 +60,8 @@ pub(crate) struct Courier(Arc<Inner>);
 struct Inner {
     queues: Mutex<HashMap<Key, VecDeque<Job>>>,
     correlators: Mutex<HashMap<Key, Correlator>>,
+    /// The last announcement about each Canary (uid and id), and whether it was delivered.
+    announced: Mutex<HashMap<Key, (String, watch::Receiver<bool>)>>,
     idle: Notify,
     permits: Semaphore,
     clusters: Clusters,
@@ -72,6 +76,17 @@ enum Job {
     Event { object: Arc<Value>, kind: &'static str, message: String, at: Timestamp },
     Webhook { hook: Box<CanaryWebhook>, request: Box<Result<Request, String>>, canary: String },
     Alert { rollout: Box<Rollout>, alert: Alert },
+    Outcome(Box<Outcome>),
+}
+
+/// An announcement on its way.
+#[derive(Debug)]
+struct Outcome {
+    events: Vec<EventWrite>,
+    calls: Vec<(CanaryWebhook, Result<Request, String>)>,
+    rollout: Rollout,
+    alerts: Vec<Alert>,
+    delivered: watch::Sender<bool>,
 }
 
 /// Should a delivery panic, which is a mistake of ours, the queue must not stay behind with nobody who serves it.
@@ -101,6 +116,7 @@ impl Courier {
         Self(Arc::new(Inner {
             queues: Mutex::default(),
             correlators: Mutex::default(),
+            announced: Mutex::default(),
             idle: Notify::new(),
             permits: Semaphore::new(CONCURRENCY),
             clusters,
@@ -113,8 +129,10 @@ impl Courier {
 
     /// An event: to the API server and to the event webhooks.
     pub(crate) fn event(&self, key: &Key, object: &Arc<Value>, rollout: &Rollout, event: &Event, now: Timestamp) {
-        let kind = if event.kind == EventKind::Normal { "Normal" } else { "Warning" };
-        self.add(key, Job::Event { object: Arc::clone(object), kind, message: event.message.clone(), at: now });
+        self.add(
+            key,
+            Job::Event { object: Arc::clone(object), kind: kind(event), message: event.message.clone(), at: now },
+        );
         for (hook, request) in hooks::event_requests(rollout, event, self.0.receivers.event_webhook.as_deref(), now) {
             self.add(
                 key,
@@ -131,6 +149,40 @@ impl Courier {
     /// An alert, to the receivers that want it.
     pub(crate) fn alert(&self, key: &Key, rollout: &Rollout, alert: &Alert) {
         self.add(key, Job::Alert { rollout: Box::new(rollout.clone()), alert: alert.clone() });
+    }
+
+    /// An announcement, once however often it is asked for. The answer says whether this is the first time, and tells when it was delivered.
+    pub(crate) fn announce(
+        &self,
+        key: &Key,
+        object: &Arc<Value>,
+        rollout: &Rollout,
+        announcement: &Announcement,
+        now: Timestamp,
+    ) -> (bool, watch::Receiver<bool>) {
+        let id = format!("{} {}", rollout.uid, announcement.id);
+        let (delivered, receiver) = watch::channel(false);
+        {
+            let mut announced = self.0.announced.lock().unwrap_or_else(PoisonError::into_inner);
+            match announced.get(key) {
+                Some((known, delivered)) if *known == id => return (false, delivered.clone()),
+                _ => announced.insert(key.clone(), (id, receiver.clone())),
+            };
+        }
+        let webhook = self.0.receivers.event_webhook.as_deref();
+        let events = &announcement.events;
+        let outcome = Outcome {
+            events: events
+                .iter()
+                .map(|event| events::outcome(key, object, kind(event), &event.message, &announcement.id, now))
+                .collect(),
+            calls: events.iter().flat_map(|event| hooks::event_requests(rollout, event, webhook, now)).collect(),
+            rollout: rollout.clone(),
+            alerts: announcement.alerts.clone(),
+            delivered,
+        };
+        self.add(key, Job::Outcome(Box::new(outcome)));
+        (true, receiver)
     }
 
     /// A Canary is gone: its events need not be remembered, once those that wait were written.
@@ -155,7 +207,9 @@ impl Courier {
     fn add(&self, key: &Key, job: Job) {
         let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
         match queues.get_mut(key) {
-            Some(queue) if queue.len() >= LONGEST_QUEUE => self.0.telemetry.dropped("queue full"),
+            Some(queue) if queue.len() >= LONGEST_QUEUE && !matches!(job, Job::Outcome(_)) => {
+                self.0.telemetry.dropped("queue full");
+            }
             Some(queue) => queue.push_back(job),
             None => {
                 queues.insert(key.clone(), VecDeque::from([job]));
@@ -174,8 +228,23 @@ impl Inner {
                 Job::Event { object, kind, message, at } => self.write_event(&key, &object, kind, &message, at).await,
                 Job::Webhook { hook, request, canary } => self.call(&hook, *request, &canary).await,
                 Job::Alert { rollout, alert } => self.send_alert(&rollout, &alert).await,
+                Job::Outcome(outcome) => self.deliver(&key, *outcome).await,
             }
         }
+    }
+
+    async fn deliver(&self, key: &Key, outcome: Outcome) {
+        let Outcome { events, calls, rollout, alerts, delivered } = outcome;
+        for event in events {
+            self.send_event(key, event, |_| None).await;
+        }
+        for (hook, request) in calls {
+            self.call(&hook, request, &rollout.full_name()).await;
+        }
+        for alert in alerts {
+            self.send_alert(&rollout, &alert).await;
+        }
+        delivered.send_replace(true);
     }
 
     /// The next job; the queue goes with the last one.
@@ -196,6 +265,7 @@ impl Inner {
 
     fn forget(&self, key: &Key) {
         self.correlators.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.announced.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     async fn write_event(&self, key: &Key, object: &Value, kind: &'static str, message: &str, at: Timestamp) {
@@ -203,7 +273,17 @@ impl Inner {
             let mut correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
             correlators.entry(key.clone()).or_default().observe(key, object, kind, message, at)
         };
-        let Some(mut write) = write else { return self.telemetry.dropped("event budget") };
+        let Some(write) = write else { return self.telemetry.dropped("event budget") };
+        let again = |inner: &Self| {
+            let correlators = inner.correlators.lock().unwrap_or_else(PoisonError::into_inner);
+            correlators.get(key)?.recreate(key, object, kind, message)
+        };
+        self.send_event(key, write, again).await;
+    }
+
+    /// Writes an event, with patience. `again` makes the event that was to be counted up and is gone.
+    async fn send_event(&self, key: &Key, mut write: EventWrite, again: impl Fn(&Self) -> Option<EventWrite>) {
+        let mut pause = Duration::from_secs(1);
         for attempt in 0..EVENT_ATTEMPTS {
             let permit = self.permits.acquire().await;
             let answer = match &write {
@@ -213,24 +293,22 @@ impl Inner {
             drop(permit);
             match answer {
                 Ok(_) => return,
+                // The answer to an earlier attempt was lost, or another process has told it.
+                Err(error) if error.already_exists() => return,
                 Err(error) if error.is_not_found() && matches!(write, EventWrite::Count(..)) => {
-                    let correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
-                    let Some(again) =
-                        correlators.get(key).and_then(|correlator| correlator.recreate(key, object, kind, message))
-                    else {
-                        return;
-                    };
-                    write = again;
+                    let Some(event) = again(self) else { return };
+                    write = event;
                 }
                 // The server refuses it, for example because the namespace is going: nothing to be done.
-                Err(ApiError { code, message, .. }) if code != 0 && code != 429 && code < 500 => {
+                Err(ApiError { code, message, .. }) if !matches!(code, 0 | 409 | 410 | 429) && code < 500 => {
                     debug!("Event about {key} refused: {message}");
                     return self.telemetry.dropped("event refused");
                 }
                 Err(error) => {
                     debug!("Event about {key} could not be written: {error}");
                     if attempt + 1 < EVENT_ATTEMPTS {
-                        tokio::time::sleep(EVENT_PAUSE).await;
+                        tokio::time::sleep(pause).await;
+                        pause = EVENT_PAUSE.min(pause * 2);
                     }
                 }
             }
@@ -303,6 +381,11 @@ impl Inner {
         }
         outcome
     }
+}
+
+/// The type of a Kubernetes event.
+fn kind(event: &Event) -> &'static str {
+    if event.kind == EventKind::Normal { "Normal" } else { "Warning" }
 }
 
 /// Calls a hook with its retries.

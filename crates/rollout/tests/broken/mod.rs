@@ -246,5 +246,5 @@ fn broken_progress_is_caught() {
     caught("no-pods", never_scales_up, "");
     caught("no-routes", gives_up_without_routes, "");
     caught("talks", talks_all_the_time, "decided again");
-    found("kept", never_lets_go, deleted, "decided again");
+    found("kept", never_lets_go, deleted, "never let go");
 }

@@ -30,7 +30,10 @@ pub(crate) struct Lag {
 impl World {
     /// Tries an action. `Ok(true)`: something was written.
     pub(crate) fn apply(&mut self, action: &Action) -> Result<bool, Failure> {
-        let silent = matches!(action, Action::Emit(_) | Action::Alert(_) | Action::Count(_) | Action::Log(_));
+        let silent = matches!(
+            action,
+            Action::Emit(_) | Action::Alert(_) | Action::Announce(_) | Action::Count(_) | Action::Log(_)
+        );
         if let Some(left) = self.fail_after.as_mut().filter(|_| !silent || self.strike == Strike::Crash) {
             if *left > 0 {
                 *left -= 1;

@@ -100,6 +100,8 @@ pub(crate) struct World {
     pub(crate) story: Vec<String>,
     pub(crate) counted: Vec<Outcome>,
     pub(crate) alerts: Vec<(Severity, String)>,
+    /// Announcements that were made.
+    pub(crate) announced: BTreeSet<String>,
     pub(crate) decisions: usize,
     pub(crate) last_plan: Option<Plan>,
 }
@@ -193,6 +195,7 @@ impl World {
             race: None,
             story: Vec::new(),
             counted: Vec::new(),
+            announced: BTreeSet::new(),
             alerts: Vec::new(),
             decisions: 0,
             last_plan: None,
@@ -430,6 +433,18 @@ impl World {
             Action::Alert(alert) => {
                 self.alerts.push((alert.severity, alert.message.clone()));
                 self.story.push(format!("alert {}: {}", alert.severity, alert.message));
+                Ok(false)
+            }
+            Action::Announce(announcement) => {
+                // The same announcement again is none.
+                if self.announced.insert(announcement.id.clone()) {
+                    for event in &announcement.events {
+                        self.carry_out(&Action::Emit(event.clone()))?;
+                    }
+                    for alert in &announcement.alerts {
+                        self.carry_out(&Action::Alert(alert.clone()))?;
+                    }
+                }
                 Ok(false)
             }
             Action::Count(outcome) => {
