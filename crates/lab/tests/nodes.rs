@@ -176,3 +176,47 @@ async fn pods_are_objects_if_asked_for() {
     lab.delete("deploy", "default", "x").unwrap();
     lab.wait_until(|view| view.list("pods", "default").is_empty()).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn replica_sets_keep_the_history_and_own_the_pods() {
+    let options = NodeOptions { pods: true, ..NodeOptions::default() };
+    let lab = Lab::new(Options { nodes: Some(options), ..Options::default() });
+    let show = |lab: &Lab| -> Vec<String> {
+        let line = |set: &Value| {
+            format!(
+                "revision {} {} of {} ready",
+                set["metadata"]["annotations"]["deployment.kubernetes.io/revision"].as_str().unwrap(),
+                set["status"].get("readyReplicas").unwrap_or(&json!(0)),
+                set["spec"]["replicas"]
+            )
+        };
+        let mut lines: Vec<_> = lab.list("rs", "default").iter().map(|set| line(set)).collect();
+        lines.sort();
+        lines
+    };
+    let image = |image: &str| json!({"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}});
+    lab.create(deployment("x", 2)).unwrap();
+    pass(1.0).await;
+    assert_eq!(show(&lab), ["revision 1 2 of 2 ready"]);
+    lab.merge("deploy", "default", "x", &image("podinfo:2")).unwrap();
+    pass(2.0).await;
+    assert_eq!(show(&lab), ["revision 1 0 of 0 ready", "revision 2 2 of 2 ready"]);
+    lab.merge("deploy", "default", "x", &image("podinfo:1")).unwrap();
+    pass(2.0).await;
+    assert_eq!(show(&lab), ["revision 2 0 of 0 ready", "revision 3 2 of 2 ready"], "the old set serves again");
+    let told: Vec<_> = lab.list("events", "default").iter().map(|event| event["reason"].clone()).collect();
+    assert!(told.len() >= 5 && told.iter().all(|reason| reason == "ScalingReplicaSet"), "{told:?}");
+
+    // What somebody deletes comes again; what belongs to a deleted owner goes.
+    let pod = lab.list("pods", "default")[0]["metadata"]["name"].as_str().unwrap().to_owned();
+    lab.delete("pods", "default", &pod).unwrap();
+    pass(1.0).await;
+    assert_eq!(lab.list("pods", "default").len(), 2);
+    assert!(lab.get("pods", "default", &pod).is_none());
+    lab.merge("deploy", "default", "x", &json!({"spec": {"revisionHistoryLimit": 0}})).unwrap();
+    pass(1.0).await;
+    assert_eq!(show(&lab), ["revision 3 2 of 2 ready"]);
+    lab.delete("deploy", "default", "x").unwrap();
+    pass(1.0).await;
+    assert_eq!((lab.list("rs", "default").len(), lab.list("pods", "default").len()), (0, 0));
+}

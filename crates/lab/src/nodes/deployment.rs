@@ -2,6 +2,7 @@
 
 use super::deployment_status::Look;
 use super::fleet::{Fleet, Scene, template_hash};
+use super::replica_sets;
 use crate::store::Store;
 use objects::paths;
 use serde_json::{Value, json};
@@ -35,12 +36,21 @@ pub(super) fn sync(store: &mut Store, object: &Value, fleet: &mut Fleet, scene: 
         fleet.revision = fleet.revision.max(known_revision(object)) + 1;
         fleet.hash.clone_from(&hash);
     }
+    if scene.options.pods {
+        fleet.drop_lost(store, object);
+        if fleet.hash == hash {
+            replica_sets::ensure(store, object, fleet, scene);
+        }
+    }
     fleet.show_ready(store, object, scene);
     while !fleet.hash.is_empty() && step(store, object, fleet, &plan, scene) {}
     let look = Look { object, fleet, plan: &plan, hash: &hash, fresh, scene };
     let status = look.status();
     let again = fleet.next_ready(scene.now, plan.minimum).into_iter().chain(look.deadline(&status)).min();
     write(store, object, fleet, &status, scene);
+    if scene.options.pods {
+        replica_sets::show(store, object, fleet, &plan, scene);
+    }
     again
 }
 

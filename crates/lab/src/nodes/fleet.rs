@@ -105,6 +105,12 @@ impl Fleet {
         removed
     }
 
+    /// Forgets pods whose objects somebody has deleted.
+    pub(super) fn drop_lost(&mut self, store: &Store, workload: &Value) {
+        let namespace = paths::text(workload, "/metadata/namespace");
+        self.pods.retain(|pod| pod.name.is_empty() || store.get("pods", namespace, &pod.name).is_some());
+    }
+
     /// Makes the objects of pods that have become ready say so.
     pub(super) fn show_ready(&mut self, store: &mut Store, workload: &Value, scene: &Scene<'_>) {
         for pod in self.pods.iter_mut().filter(|pod| !pod.shown_ready && pod.is_ready(scene.now, Duration::ZERO)) {

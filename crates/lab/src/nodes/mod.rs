@@ -1,13 +1,14 @@
 //! Simulated nodes: Deployments and `DaemonSet`s become ready as their pod templates' annotations say.
 //!
 //! One task looks at every workload that changes, a moment after it changed, and again when one of its pods becomes ready or its deadline passes.
-//! Nothing runs, and no `ReplicaSet`s are made: a pod is a time at which it is ready, and an object only if [`NodeOptions::pods`] says so.
+//! Nothing runs: a pod is a time at which it is ready. Objects of pods and their `ReplicaSet`s are made only if [`NodeOptions::pods`] says so.
 
 mod daemon_set;
 mod deployment;
 mod deployment_status;
 mod fleet;
 mod pods;
+mod replica_sets;
 
 use crate::lab::Inner;
 use crate::patch::apply::{self, Manager};
@@ -28,7 +29,7 @@ pub struct NodeOptions {
     pub ready_after: Duration,
     /// How long after a change of a workload the controllers react.
     pub reaction: Duration,
-    /// Whether there are Pod objects.
+    /// Whether there are objects of Pods, and of the `ReplicaSet`s of Deployments.
     pub pods: bool,
 }
 
@@ -41,14 +42,20 @@ impl Default for NodeOptions {
 
 const DEPLOYMENTS: &str = "deployments.apps";
 const DAEMON_SETS: &str = "daemonsets.apps";
+const PODS: &str = "pods";
 
 /// Starts the task. It ends with the lab.
 pub(crate) fn start(lab: &Arc<Inner>, options: NodeOptions) {
     let mut store = lab.store();
-    let (deployments, daemon_sets) = (store.changed_in(DEPLOYMENTS), store.changed_in(DAEMON_SETS));
+    let tables = if options.pods {
+        [DEPLOYMENTS, DAEMON_SETS, PODS, replica_sets::TABLE].as_slice()
+    } else {
+        &[DEPLOYMENTS, DAEMON_SETS]
+    };
+    let changed = tables.iter().map(|table| store.changed_in(table)).collect();
     drop(store);
     let nodes = Nodes { lab: Arc::downgrade(lab), options, seen: 0, fleets: HashMap::new(), due: BTreeSet::new() };
-    tokio::spawn(nodes.run(deployments, daemon_sets));
+    tokio::spawn(nodes.run(changed));
 }
 
 /// Writes a workload's status, if it differs, in the name of the controllers.
@@ -65,6 +72,21 @@ fn write(store: &mut Store, table: &str, old: &Value, mut new: Value, scene: &fl
     store.put(table, new);
 }
 
+/// The Deployments of which somebody has deleted a pod or a `ReplicaSet`.
+fn losses(store: &Store, since: u64) -> impl Iterator<Item = Key> {
+    let changes = [PODS, replica_sets::TABLE].map(|table| store.changes(table, since).ok().into_iter().flatten());
+    changes.into_iter().flatten().filter(|change| change.deleted).filter_map(|change| {
+        let (namespace, name) = key_of(&change.after);
+        let owner = objects::paths::controller(&change.after)?;
+        let set = if objects::paths::text(owner, "/kind") == "ReplicaSet" {
+            objects::paths::text(owner, "/name")
+        } else {
+            &name
+        };
+        Some((namespace, replica_sets::deployment_of(set)?.to_owned()))
+    })
+}
+
 /// The workloads and when to look at them.
 struct Nodes {
     lab: Weak<Inner>,
@@ -77,10 +99,9 @@ struct Nodes {
 }
 
 impl Nodes {
-    async fn run(mut self, mut deployments: watch::Receiver<u64>, mut daemon_sets: watch::Receiver<u64>) {
+    async fn run(mut self, mut changed: Vec<watch::Receiver<u64>>) {
         loop {
-            deployments.mark_unchanged();
-            daemon_sets.mark_unchanged();
+            changed.iter_mut().for_each(watch::Receiver::mark_unchanged);
             if self.look().is_none() {
                 return;
             }
@@ -91,10 +112,10 @@ impl Nodes {
                     None => std::future::pending().await,
                 }
             };
+            let any = futures::future::select_all(changed.iter_mut().map(|table| Box::pin(table.changed())));
             tokio::select! {
                 biased;
-                changed = deployments.changed() => if changed.is_err() { return },
-                changed = daemon_sets.changed() => if changed.is_err() { return },
+                (result, ..) = any => if result.is_err() { return },
                 () = timer => {}
             }
         }
@@ -132,6 +153,9 @@ impl Nodes {
                 }
                 Err(_) => self.due.extend(store.list(table, None).map(|object| (at, table, key_of(object)))),
             }
+        }
+        if self.options.pods {
+            self.due.extend(losses(&store, self.seen).map(|key| (at, DEPLOYMENTS, key)));
         }
         self.seen = store.version();
     }

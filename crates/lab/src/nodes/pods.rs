@@ -1,6 +1,7 @@
 //! Pod objects, for those who want to see them.
 
 use super::fleet::Scene;
+use super::replica_sets;
 use crate::store::Store;
 use crate::verbs::{Desk, WriteOptions};
 use objects::paths;
@@ -12,7 +13,11 @@ pub(super) fn create(store: &mut Store, workload: &Value, hash: &str, scene: &Sc
     let text = |pointer: &str| paths::text(workload, pointer).to_owned();
     let template = workload.pointer("/spec/template").cloned().unwrap_or_default();
     let mut pod = json!({"metadata": template.get("metadata"), "spec": template.get("spec")});
-    let owner = json!([{"apiVersion": text("/apiVersion"), "kind": text("/kind"), "name": text("/metadata/name"), "uid": text("/metadata/uid"),
+    // A Deployment's pods belong to the set of its present template.
+    let set = store.get(replica_sets::TABLE, &text("/metadata/namespace"), &replica_sets::name(workload, hash));
+    let owner = set.map_or(workload, |set| &**set);
+    let of = |pointer: &str| paths::text(owner, pointer);
+    let owner = json!([{"apiVersion": of("/apiVersion"), "kind": of("/kind"), "name": of("/metadata/name"), "uid": of("/metadata/uid"),
         "controller": true, "blockOwnerDeletion": true}]);
     paths::set(&mut pod, &["metadata", "generateName"], json!(format!("{}-{hash}-", text("/metadata/name"))));
     paths::set(&mut pod, &["metadata", "labels", "pod-template-hash"], json!(hash));
