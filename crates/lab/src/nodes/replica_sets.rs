@@ -119,9 +119,11 @@ fn forget(store: &mut Store, deployment: &Value, namespace: &str, sets: &[Arc<Va
 
 fn tell(store: &mut Store, deployment: &Value, set: &str, (before, after): (i64, i64), scene: &Scene<'_>) {
     let text = |pointer: &str| paths::text(deployment, pointer);
+    // Names in order of time, as on a cluster; the version tells those of the same moment apart.
+    let order = scene.stamp.as_nanosecond() + i128::from(store.version() % 1_000_000);
     let way = if after > before { "up" } else { "down" };
     let event = json!({
-        "metadata": {"generateName": format!("{}.", text("/metadata/name"))},
+        "metadata": {"name": format!("{}.{order:x}", text("/metadata/name"))},
         "involvedObject": {"apiVersion": text("/apiVersion"), "kind": text("/kind"), "name": text("/metadata/name"),
             "namespace": text("/metadata/namespace"), "uid": uid(deployment), "resourceVersion": text("/metadata/resourceVersion")},
         "type": "Normal",
