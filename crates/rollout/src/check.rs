@@ -319,9 +319,15 @@ impl<'a> Checker<'a> {
         if let Some(wake) = plan.wake.filter(|wake| latest.is_some_and(|latest| *wake > latest)) {
             self.broken.push(Violation::Late { seconds: wake.duration_since(self.seen.now).as_secs() });
         }
+        // A phase that nobody knows (a newer version wrote it) is one at rest.
         let over = matches!(
             status.phase,
-            Phase::Initialized | Phase::Succeeded | Phase::Failed | Phase::Terminating | Phase::Terminated
+            Phase::Initialized
+                | Phase::Succeeded
+                | Phase::Failed
+                | Phase::Terminating
+                | Phase::Terminated
+                | Phase::Unknown
         );
         let resting = over || self.rollout.suspended || self.seen.unusable.is_some() || self.seen.object.deleting;
         if plan.wake.is_none() && !resting {

@@ -25,7 +25,7 @@ pub(super) fn duration(input: &[u8]) -> Run {
             Ok(Outcome::Read)
         }
         Err(error) => {
-            law(error.to_string().len() <= 100 + input.len() * 13, || {
+            law(error.to_string().len() <= 100 + text.len() * 8, || {
                 format!("{} bytes of error", error.to_string().len())
             })?;
             Ok(Outcome::Refused)

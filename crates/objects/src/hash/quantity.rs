@@ -49,7 +49,7 @@ struct Parts<'t> {
 const SAFE_DIGITS: i64 = 18;
 /// Finer amounts than 10^-9 are rounded away from zero.
 const FINEST: u8 = 9;
-/// Exponents beyond this are no amounts of anything; computing them would take long.
+/// Exponents and numbers of digits beyond this are no amounts of anything; computing them would take long.
 const MAX_EXPONENT: i32 = 10_000;
 
 impl<'t> Quantity<'t> {
@@ -139,6 +139,9 @@ impl<'t> Parts<'t> {
 
     /// The amount times 10^9, rounded away from zero. Binary amounts end at `i64::MAX`, and below 1 they count as decimal ones.
     fn big(&self) -> Option<Quantity<'t>> {
+        if length(self.whole) + length(self.fraction) > i64::from(MAX_EXPONENT) {
+            return None;
+        }
         let mut number = Big::default();
         for digit in self.digits() {
             number.multiply_and_add(10, digit.into());

@@ -5,8 +5,11 @@ use super::{Expression, Matcher, QueryError, Test};
 use regex::Regex;
 use std::time::Duration;
 
+/// Deepest nesting, and most operators: both are far above what queries need, and evaluation takes stack for each.
+const MOST: usize = 200;
+
 pub(super) fn parse(query: &str) -> Result<Expression, QueryError> {
-    let mut parser = Parser { rest: query.trim() };
+    let mut parser = Parser { rest: query.trim(), depth: 0, operators: 0 };
     let expression = parser.sum()?;
     if parser.rest.is_empty() { Ok(expression) } else { Err(parser.unexpected("the end")) }
 }
@@ -14,6 +17,8 @@ pub(super) fn parse(query: &str) -> Result<Expression, QueryError> {
 /// What is left to read.
 struct Parser<'a> {
     rest: &'a str,
+    depth: usize,
+    operators: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -50,18 +55,31 @@ impl<'a> Parser<'a> {
     }
 
     fn sum(&mut self) -> Result<Expression, QueryError> {
+        self.depth += 1;
+        if self.depth > MOST {
+            return Err(QueryError::Unsupported(format!("nesting of more than {MOST} levels")));
+        }
         let mut left = self.product()?;
-        while let Some(operator) = ['+', '-'].into_iter().find(|one| self.rest.starts_with(*one)) {
-            self.need(&operator.to_string())?;
+        while let Some(operator) = self.operator(['+', '-'])? {
             left = Expression::Binary(operator, Box::new(left), Box::new(self.product()?));
         }
+        self.depth -= 1;
         Ok(left)
+    }
+
+    fn operator(&mut self, known: [char; 2]) -> Result<Option<char>, QueryError> {
+        let Some(operator) = known.into_iter().find(|one| self.rest.starts_with(*one)) else { return Ok(None) };
+        self.operators += 1;
+        if self.operators > MOST {
+            return Err(QueryError::Unsupported(format!("a query with more than {MOST} operators")));
+        }
+        self.need(&operator.to_string())?;
+        Ok(Some(operator))
     }
 
     fn product(&mut self) -> Result<Expression, QueryError> {
         let mut left = self.atom()?;
-        while let Some(operator) = ['*', '/'].into_iter().find(|one| self.rest.starts_with(*one)) {
-            self.need(&operator.to_string())?;
+        while let Some(operator) = self.operator(['*', '/'])? {
             left = Expression::Binary(operator, Box::new(left), Box::new(self.atom()?));
         }
         Ok(left)
@@ -191,7 +209,7 @@ fn duration(text: &str) -> Option<Duration> {
             "d" => 86_400_000,
             _ => return None,
         };
-        sum += Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?);
+        sum = sum.checked_add(Duration::from_millis(number.parse::<u64>().ok()?.checked_mul(milliseconds)?))?;
         rest = tail;
     }
     (!sum.is_zero()).then_some(sum)
