@@ -44,7 +44,9 @@ struct Arguments {
 fn main() -> Result<ExitCode> {
     let arguments = Arguments::parse();
     if arguments.list {
-        TARGETS.iter().for_each(|target| println!("{:<18} {}", target.name, target.about));
+        for target in TARGETS {
+            println!("{:<18} {}", target.name, target.about);
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let chosen = arguments.target.iter().map(|name| named(name)).collect::<Result<Vec<_>>>()?;

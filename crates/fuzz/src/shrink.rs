@@ -66,7 +66,7 @@ fn without(root: &mut Value, parent: &str, child: &str, test: &mut impl FnMut(&[
 }
 
 /// The node as a shorter text, a smaller number, or nothing.
-fn plainer(root: &mut Value, pointer: &str, test: &mut impl FnMut(&[u8]) -> bool) -> bool {
+fn plainer(root: &mut Value, pointer: &str, fails: &mut impl FnMut(&[u8]) -> bool) -> bool {
     let Some(node) = root.pointer(pointer) else { return false };
     let choices = match node {
         Value::Object(map) if map.is_empty() => vec![],
@@ -93,7 +93,7 @@ fn plainer(root: &mut Value, pointer: &str, test: &mut impl FnMut(&[u8]) -> bool
         if let Some(node) = candidate.pointer_mut(pointer) {
             *node = choice;
         }
-        take(root, candidate, test)
+        take(root, candidate, fails)
     })
 }
 

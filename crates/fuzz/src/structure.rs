@@ -71,7 +71,7 @@ fn in_map(rng: &mut Rng, map: &mut Map<String, Value>, graft: Value, key: String
         (3, Some(present)) => drop(map.insert(present, odd_value(rng))),
         (4, _) if rng.chance(10) => map.clear(),
         (5, _) if rng.chance(5) => {
-            map.extend((0..1000).map(|index| (format!("{key}{index}"), graft.clone())).take(share(&graft)))
+            map.extend((0..1000).map(|index| (format!("{key}{index}"), graft.clone())).take(share(&graft)));
         }
         _ => drop(map.insert(if rng.chance(70) { key } else { odd_text(rng, "a") }, graft)),
     }

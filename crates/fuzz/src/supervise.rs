@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 /// How often a failing input is tried in a smaller form, and how long at most.
 const TRIALS: usize = 3000;
-const SHRINKING: Duration = Duration::from_secs(if cfg!(debug_assertions) { 8 } else { 20 });
+const SHRINKING: Duration = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 20 });
 
 /// What is to be done.
 #[derive(Debug, Clone)]

@@ -94,7 +94,7 @@ pub(super) fn request_seeds() -> Vec<Vec<u8>> {
         create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", &definition),
         create("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &json!({"spec": {"resourceAttributes": {"verb": "get"}}})),
         create("/apis/events.k8s.io/v1/namespaces/default/events", &json!({"metadata": {"name": "e"}, "eventTime": "2026-01-01T00:00:00.000000Z", "reason": "a", "regarding": {"kind": "Pod", "name": "a"}})),
-        format!("PUT /api/v1/namespaces/default/configmaps/podinfo\ncontent-type: application/yaml\n\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: podinfo, namespace: default}}\ndata: {{a: b}}\n"),
+        "PUT /api/v1/namespaces/default/configmaps/podinfo\ncontent-type: application/yaml\n\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: podinfo, namespace: default}\ndata: {a: b}\n".to_owned(),
         "DELETE /api/v1/namespaces/default/configmaps/podinfo?propagationPolicy=Foreground&gracePeriodSeconds=0\ncontent-type: application/json\n\n{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"preconditions\":{\"uid\":\"a\",\"resourceVersion\":\"1\"}}".to_owned(),
         "DELETE /api/v1/namespaces/default/configmaps?labelSelector=app%3Dpodinfo\n\n".to_owned(),
     ];

@@ -105,12 +105,12 @@ impl World {
     }
 
     fn written(&self) -> Map<String, Value> {
+        // Sorted, by the version too: a snapshot has no order, and inputs must be the same each time.
         let entry = |(reference, object): (&objects::ObjectRef, &Value)| {
-            (format!("{} {}", reference.kind.kind, reference.name), object.clone())
+            ((reference.kind.kind, reference.name.clone(), reference.kind.version), object.clone())
         };
-        // Sorted: a snapshot has no order, and inputs must be the same each time.
         let sorted: BTreeMap<_, _> = self.live.iter().map(entry).collect();
-        sorted.into_iter().collect()
+        sorted.into_iter().map(|((kind, name, _), object)| (format!("{kind} {name}"), object)).collect()
     }
 
     /// Everything that a new Canary makes, so that mutations begin from objects as they are in the middle of a rollout.

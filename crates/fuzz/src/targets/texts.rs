@@ -47,10 +47,10 @@ pub(super) fn quantity(input: &[u8]) -> Run {
     let volume = json!({"name": "a", "emptyDir": {"sizeLimit": text}});
     let template =
         json!({"spec": {"containers": [{"name": "a", "resources": {"limits": limits}}], "volumes": [volume]}});
-    for generation in GENERATIONS {
-        let first = hash::pod_template(&template, generation);
-        law(first == hash::pod_template(&template, generation), || "another hash the second time".to_owned())?;
-    }
+    // One generation after the other would be slow: which one it is follows from the input.
+    let generation = GENERATIONS.get(input.len() % GENERATIONS.len()).copied().unwrap_or(Generation::CURRENT);
+    let first = hash::pod_template(&template, generation);
+    law(first == hash::pod_template(&template, generation), || "another hash the second time".to_owned())?;
     let dump = hash::dump_pod_template(&template, Generation::CURRENT);
     law(dump.len() <= 20_000 + input.len() * 20, || format!("a dump of {} bytes", dump.len()))?;
     Ok(Outcome::Read)

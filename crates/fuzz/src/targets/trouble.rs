@@ -1,5 +1,7 @@
 //! Readers that fail on purpose, one for each way to fail, so that the tests see it being found and shrunk.
 
+#![expect(clippy::unnecessary_wraps, reason = "all targets have one signature")]
+
 use super::{Outcome, Run, law as must, tree};
 use serde_json::{Value, json};
 
@@ -65,8 +67,8 @@ pub(super) fn memory(input: &[u8]) -> Run {
         return Ok(Outcome::Refused);
     };
     let mut hoard: Vec<Vec<u8>> = Vec::new();
-    while odd {
-        hoard.push(vec![1; 1 << 20]);
+    if odd {
+        (0..1 << 20).for_each(|_| hoard.push(vec![1; 1 << 20]));
     }
     Ok(if hoard.is_empty() { Outcome::Read } else { Outcome::Refused })
 }
