@@ -223,3 +223,43 @@ async fn s_10_and_s_11_other_targets_are_refused_while_they_are_not_built() {
         refused(canary, &format!("target kind {kind} is not supported by this version, nothing is changed")).await;
     }
 }
+
+/// S004-10: one Canary through the five strategies of `examples/nginx-strategies`, with a release after each.
+#[tokio::test(start_paused = true)]
+async fn s_five_strategies_in_turn_leave_nothing_of_each_other() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/nginx-strategies");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    assert_eq!(files.len(), 5, "{files:?}");
+    let world = World::new().await;
+    world.apply(ingress());
+    let world = world.ready(nginx_canary(steps(20, 40))).await;
+    for (number, file) in (2..).zip(&files) {
+        let example = lab::read_yaml(&std::fs::read_to_string(file).unwrap()).unwrap().remove(0);
+        // A strategy is all of the analysis: what the next one does not say must be gone.
+        let mut analysis = example["spec"]["analysis"].clone();
+        let former = world.get("canary", "cart")["spec"]["analysis"].clone();
+        for key in former.as_object().unwrap().keys() {
+            if analysis.get(key).is_none() {
+                analysis[key] = Value::Null;
+            }
+        }
+        world.edit(json!({"analysis": analysis}));
+        world.deploy(&format!("demo:{number}"));
+        world.wait_for("Progressing").await;
+        world.wait_for("Succeeded").await;
+        assert_eq!(world.image("cart-primary"), format!("demo:{number}"), "{}", file.display());
+        assert_eq!(world.replicas("cart"), 0, "{}", file.display());
+        let of = |name: &str| -> Vec<String> {
+            let annotations = world.get("ingress", name)["metadata"]["annotations"].clone();
+            let own = annotations.as_object().unwrap().iter();
+            own.filter_map(|(key, value)| {
+                Some(format!("{}={value}", key.strip_prefix("nginx.ingress.kubernetes.io/")?))
+            })
+            .collect()
+        };
+        assert_eq!(of("cart-canary"), ["canary=\"true\"", "canary-weight=\"0\""], "{}", file.display());
+        assert_eq!(of("cart"), [""; 0], "{}", file.display());
+    }
+}
