@@ -69,6 +69,10 @@ fn weights(case: &Case<'_>, report: &mut Report) {
         let message = format!("has no effect: the last of stepWeights, {last}, is where the release ends");
         case.add(report, &IGNORED_FIELD, "spec.analysis.maxWeight", message, "remove it");
     }
+    // Without any strategy the schema says so.
+    if !has("stepWeight") && !has("stepWeights") {
+        return;
+    }
     let path = if analysis.step_weights.is_empty() { "spec.analysis.stepWeight" } else { "spec.analysis.stepWeights" };
     match course(rollout) {
         Err((weight, step)) => {

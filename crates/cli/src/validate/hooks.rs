@@ -2,7 +2,7 @@
 
 use super::case::Case;
 use super::finding::Report;
-use super::rules::{ALERT_ADDRESS, DURATION, HOOK_URL, MISSING_SECRET};
+use super::rules::{ALERT_ADDRESS, HOOK_REQUEST, MISSING_SECRET};
 use crate::given::{self, Given};
 use crate::manifests::Manifest;
 use api::{AlertProvider, CanaryStatus, GoDuration, Phase};
@@ -18,7 +18,7 @@ pub(super) fn check(case: &Case<'_>, report: &mut Report) {
         let at = |field: &str| format!("spec.analysis.webhooks[{index}].{field}");
         if let Some(Err(error)) = hook.timeout.as_deref().filter(|text| !text.is_empty()).map(str::parse::<GoDuration>)
         {
-            case.add(report, &DURATION, &at("timeout"), error.to_string(), "write it like 5s or 1m");
+            case.add(report, &HOOK_REQUEST, &at("timeout"), error.to_string(), "write it like 5s or 1m");
             continue;
         }
         if hook.url.is_empty() {
@@ -26,13 +26,13 @@ pub(super) fn check(case: &Case<'_>, report: &mut Report) {
         }
         let text = hooks::request(&case.rollout, hook, &payload).err().or_else(|| not_http(&hook.url));
         if let Some(text) = text {
-            case.add(report, &HOOK_URL, &at("url"), text, "write it like http://service.namespace/path");
+            case.add(report, &HOOK_REQUEST, &at("url"), text, "write it like http://service.namespace/path");
         }
     }
 }
 
 /// Why a URL that can be read cannot be called.
-fn not_http(url: &str) -> Option<String> {
+pub(super) fn not_http(url: &str) -> Option<String> {
     let rest = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
     match rest {
         None => Some("is neither http:// nor https://".to_owned()),

@@ -2,8 +2,9 @@
 
 use super::case::Case;
 use super::finding::Report;
+use super::hooks::not_http;
 use super::rules::{
-    DEPRECATED_FIELD, DURATION, METRIC_BOUNDS, METRIC_NAME, METRIC_PROVIDER, METRIC_SOURCE, METRIC_UNBOUNDED,
+    DEPRECATED_FIELD, METRIC_BOUNDS, METRIC_INTERVAL, METRIC_NAME, METRIC_PROVIDER, METRIC_SOURCE, METRIC_UNBOUNDED,
     METRIC_UNIT, MISSING_SECRET, SCHEMA, TEMPLATE_SYNTAX, TEMPLATE_VARIABLE, UNSUPPORTED, UNUSED_VARIABLE,
 };
 use super::words::{enumeration, nearest};
@@ -27,13 +28,22 @@ const NO_ENTRY: &str = "map has no entry for key \"";
 
 /// Every metric of a Canary.
 pub(super) fn check(case: &Case<'_>, report: &mut Report) {
+    if let Some(text) = case.rollout.metrics_server.as_deref().and_then(not_http) {
+        case.add(
+            report,
+            &METRIC_PROVIDER,
+            "spec.metricsServer",
+            text,
+            "write it like http://prometheus.monitoring:9090",
+        );
+    }
     for (index, metric) in case.rollout.analysis.metrics.iter().enumerate() {
         let at = format!("spec.analysis.metrics[{index}]");
         bounds(case, metric, &at, report);
         source(case, metric, &at, report);
         if let Some(Err(error)) = metric.interval.as_deref().map(str::parse::<GoDuration>) {
             let advice = "write it like 30s, 1m or 2h";
-            case.add(report, &DURATION, &format!("{at}.interval"), error.to_string(), advice);
+            case.add(report, &METRIC_INTERVAL, &format!("{at}.interval"), error.to_string(), advice);
         }
     }
 }
@@ -189,7 +199,9 @@ pub(super) fn check_template(given: &Given, manifest: &Manifest, report: &mut Re
         let advice = "give its manifest with -f too, or make sure that the cluster has it";
         return report.missing(&MISSING_SECRET, manifest, "spec.provider.secretRef.name", message, advice);
     }
-    if let Err(text) = metrics::template_probe(&template, keys.as_ref()) {
+    let address = template.spec.provider.address.as_deref().filter(|address| !address.is_empty());
+    let unusable = metrics::template_probe(&template, keys.as_ref()).err();
+    if let Some(text) = unusable.or_else(|| address.and_then(not_http)) {
         let text = text.rsplit_once(" error: ").map_or(text.as_str(), |(_, end)| end).to_owned();
         let (rule, path, advice) = if text.contains("not supported") {
             (&UNSUPPORTED, "spec.provider.type", "take prometheus, or wait for a later version")

@@ -1,10 +1,10 @@
 //! What the provider can do, and whether routes can be made.
 
 use super::case::Case;
-use super::finding::Report;
+use super::finding::{Finding, Report};
 use super::rules::{
-    CANNOT_RENDER, INGRESS_BACKEND, INGRESS_PORT, ISTIO_HEADER_CASE, ISTIO_REGEX, MISSING_REFERENCE, OWNED_BY_BOTH,
-    PROVIDER_ABILITY,
+    CANNOT_RENDER, INGRESS_BACKEND, INGRESS_PORT, ISTIO_HEADER_CASE, ISTIO_REGEX, Level, MISSING_REFERENCE,
+    OWNED_BY_BOTH, PROVIDER_ABILITY,
 };
 use crate::manifests::Manifest;
 use crate::render::stage::{Kind, Stage, StageError};
@@ -21,7 +21,6 @@ const LOOK_AROUND: [&str; 4] = ["(?=", "(?!", "(?<=", "(?<!"];
 /// Everything about routes.
 pub(super) fn check(case: &Case<'_>, report: &mut Report) {
     let Some(stage) = case.stage() else { return };
-    let before = report.count(super::rules::Level::Error);
     abilities(case, &stage, report);
     backends(case, report);
     if is_istio(case) {
@@ -29,7 +28,10 @@ pub(super) fn check(case: &Case<'_>, report: &mut Report) {
     }
     if let Err(error) = play(case, report) {
         // Other findings say why, and where.
-        let other = report.count(super::rules::Level::Error) > before || case.target.is_none();
+        let files = [Some(case.manifest), case.target].map(|manifest| manifest.map(|manifest| &manifest.source.file));
+        let is_error =
+            |finding: &Finding| finding.level == Level::Error && files.contains(&Some(&finding.problem.file));
+        let other = case.target.is_none() || report.findings.iter().any(is_error);
         impossible(case, &error, other, report);
     }
 }

@@ -105,8 +105,8 @@ rules! {
         "Names of Services have 63 characters at most.";
 
     // The analysis.
-    DURATION = "duration", Warning, "a time that cannot be read",
-        "The default is used instead: 60s between checks, 10s for hooks. Metric queries get it as it is, and Prometheus refuses it.";
+    DURATION = "duration", Warning, "a time between checks that cannot be read",
+        "60s are used instead.";
     SHORT_INTERVAL = "short-interval", Warning, "checks more often than every 10s",
         "The controller waits 10s all the same.";
     THRESHOLD_ZERO = "threshold-zero", Warning, "a threshold of zero",
@@ -127,6 +127,8 @@ rules! {
         "Both are asked, and the bounds hold for both.";
     METRIC_BOUNDS = "metric-bounds", Error, "bounds that no value can keep",
         "Every check fails, and the release is rolled back.";
+    METRIC_INTERVAL = "metric-interval", Error, "a window of a metric that cannot be read",
+        "The query gets it as it is, and Prometheus refuses it.";
     METRIC_UNBOUNDED = "metric-unbounded", Warning, "a metric without bounds",
         "Either every value passes, or every value above zero fails.";
     METRIC_UNIT = "metric-unit", Warning, "a bound that looks like another unit",
@@ -139,7 +141,7 @@ rules! {
         "Mostly it is misspelt.";
     METRIC_PROVIDER = "metric-provider", Error, "a metric source that cannot be asked as it is described",
         "Every check of it fails, and the release is rolled back.";
-    HOOK_URL = "hook-url", Error, "a hook with a URL that cannot be called",
+    HOOK_REQUEST = "hook-request", Error, "a hook with a URL or a timeout that cannot be used",
         "The hook fails each time; a gate stays closed for ever.";
     DUPLICATE_NAME = "duplicate-name", Warning, "two metrics, hooks or alerts of one name",
         "Events and status do not tell which of them is meant.";

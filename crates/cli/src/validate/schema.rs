@@ -16,6 +16,8 @@ const KINDS: [&str; 3] = ["Canary", "MetricTemplate", "AlertProvider"];
 const DURATION: &str = "^[0-9]+(m|s)";
 /// Where the strategy is told, which [`analysis_kind`] judges.
 const ANALYSIS: &str = "spec.analysis";
+/// What the analysis was called in former versions.
+const FORMER_ANALYSIS: &str = "canaryAnalysis";
 const STRATEGIES: [&str; 3] = ["iterations", "stepWeight", "stepWeights"];
 
 /// Checks an object if it is one of our kinds.
@@ -111,10 +113,11 @@ impl Walk<'_> {
         let allowed: Vec<&str> = list(schema, "enum").iter().filter_map(Value::as_str).collect();
         if !allowed.is_empty() && !allowed.contains(&text) {
             let shown = enumeration(allowed.iter().copied().filter(|one| !one.is_empty()));
-            let meant = nearest(text, allowed);
-            let advice =
-                meant.map_or_else(|| format!("write one of {shown}"), |meant| format!("did you mean {meant}?"));
-            return self.wrong(path, format!("`{text}` is none of {shown}"), advice);
+            let advice = match nearest(text, allowed) {
+                Some(meant) => format!("did you mean {meant}? There is {shown}"),
+                None => format!("there is {shown}"),
+            };
+            return self.wrong(path, format!("there is no `{text}`"), advice);
         }
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else { return };
         if Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text)) {
@@ -162,7 +165,8 @@ impl Walk<'_> {
             }
         }
         for key in texts(schema, "required").filter(|key| !fields.contains_key(*key)) {
-            if path == ANALYSIS && STRATEGIES.contains(&key) {
+            // Told as an unknown field, which says more.
+            if path == "spec" && key == "analysis" && fields.contains_key(FORMER_ANALYSIS) {
                 continue;
             }
             let what = schema.pointer(&format!("/properties/{key}")).and_then(described);
@@ -206,7 +210,7 @@ impl Walk<'_> {
         let known = known.into_iter().flat_map(Map::keys).map(String::as_str);
         let elsewhere = places_of(self.schema, key);
         let advice = match (key, nearest(key, known), elsewhere.as_slice()) {
-            ("canaryAnalysis", ..) => "rename it to analysis".to_owned(),
+            (FORMER_ANALYSIS, ..) => "rename it to analysis".to_owned(),
             (_, Some(meant), _) => format!("did you mean {meant}?"),
             (_, None, []) => "remove it".to_owned(),
             (_, None, places) => format!("it belongs to {}; mind the indentation", nearby(places, path)),
