@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// How long a simulated pod takes to become ready, in seconds; the annotation `sim/ready-after` of a pod template says it for one workload.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
     ready_after: Duration,
+    /// Runs this command with `KUBECONFIG` set, and ends with its exit code as soon as it ends.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -47,7 +50,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// Serves the lab until SIGINT or SIGTERM.
+/// Serves the lab until SIGINT or SIGTERM, or until the command ends.
 pub(crate) fn main(options: &Options) -> ExitCode {
     let failed = |why: &str| {
         eprintln!("error: {why}");
@@ -61,7 +64,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     // Connections and watches end with the process.
     runtime.shutdown_background();
     match ending {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(why) => failed(&why),
     }
 }

@@ -39,7 +39,8 @@ enum Command {
     /// Serves a Kubernetes API on this machine, for kubectl or for any controller, until Ctrl-C.
     ///
     /// A lab: it has the kinds of Canaries, Istio and the Gateway API, simulated nodes, a gateway that splits requests, and runs no containers.
-    /// Prints `export KUBECONFIG=...`. Exit codes: 0 ended by a signal; 3 it could not start.
+    /// Prints `export KUBECONFIG=...`, or runs a command with it: `kubectl-flagger lab -- kubectl get namespaces`.
+    /// Exit codes: 0 ended by a signal; that of the command; 3 it could not start.
     Lab(lab::Options),
     /// Shows a release before it happens: your own manifests, the real controller, a cluster in this process, simulated time.
     Rehearse(rehearse::Options),

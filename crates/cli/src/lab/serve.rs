@@ -4,13 +4,15 @@ use super::kubeconfig::File;
 use super::{Options, manifests};
 use controller::logging::{Encoding, Level, Logger};
 use lab::dataplane::DataPlane;
-use lab::{Lab, NodeOptions, SystemClock};
+use lab::{Lab, NodeOptions, Server, SystemClock};
 use runtime::clock::Clock;
 use runtime::cluster::Cluster;
 use runtime::telemetry::Telemetry;
 use runtime::{Clusters, Config, Operator, Receivers, outbound};
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
+use std::process::Child;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -19,9 +21,11 @@ use tokio::sync::watch;
 
 /// How long the controller may take to end.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// How often is looked whether the command has ended.
+const LOOK: Duration = Duration::from_millis(20);
 
-/// Serves until a signal comes. The error is for people.
-pub(super) async fn serve(options: &Options) -> Result<(), String> {
+/// Serves until a signal comes, or until the command ends; the answer is the exit code. The error is for people.
+pub(super) async fn serve(options: &Options) -> Result<u8, String> {
     let no_signals = |error| format!("cannot listen to signals: {error}");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
@@ -35,12 +39,9 @@ pub(super) async fn serve(options: &Options) -> Result<(), String> {
     let plane = DataPlane::start(Arc::new(lab.clone())).await.map_err(|error| format!("no port: {error}"))?;
     let operator = if options.controller { Some(operator(options, &lab, &plane).await?) } else { None };
     let file = File::write(options.kubeconfig.as_deref(), port, &server.kubeconfig())?;
-    tell(&[
-        format!("# Kubernetes API on {}, with {count} objects of yours; Ctrl-C ends it.", server.url()),
-        format!("# Prometheus on http://{}", plane.prometheus()),
-        format!("# Gateway for requests on http://{} (Host: SERVICE.NAMESPACE)", plane.gateway()),
-        format!("export KUBECONFIG={}", file.path().display()),
-    ]);
+    if options.command.is_empty() {
+        announce(&server, &plane, &file, count);
+    }
     let (stop, stopped) = watch::channel(false);
     let mut running = tokio::spawn(async move {
         match operator {
@@ -49,8 +50,9 @@ pub(super) async fn serve(options: &Options) -> Result<(), String> {
         }
     });
     let ended = tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(0),
+        _ = interrupt.recv() => Ok(0),
+        code = command(&options.command, &file, &plane) => code,
         ended = &mut running => Err(format!("the controller has ended: {ended:?}")),
     };
     let _ = stop.send(true);
@@ -58,6 +60,45 @@ pub(super) async fn serve(options: &Options) -> Result<(), String> {
         let _ = tokio::time::timeout(FAREWELL, running).await;
     }
     ended
+}
+
+/// Tells where everything is.
+fn announce(server: &Server, plane: &DataPlane, file: &File, count: usize) {
+    tell(&[
+        format!("# Kubernetes API on {}, with {count} objects of yours; Ctrl-C ends it.", server.url()),
+        format!("# Prometheus on http://{}", plane.prometheus()),
+        format!("# Gateway for requests on http://{} (Host: SERVICE.NAMESPACE)", plane.gateway()),
+        format!("export KUBECONFIG={}", file.path().display()),
+    ]);
+}
+
+/// Runs the command; never ends without one. It is ended with the lab.
+async fn command(words: &[OsString], file: &File, plane: &DataPlane) -> Result<u8, String> {
+    let Some((program, arguments)) = words.split_first() else { return std::future::pending().await };
+    let mut command = std::process::Command::new(program);
+    command.args(arguments).env("KUBECONFIG", file.path());
+    command.env("LAB_PROMETHEUS", format!("http://{}", plane.prometheus()));
+    command.env("LAB_GATEWAY", format!("http://{}", plane.gateway()));
+    let failed = |error| format!("cannot run {}: {error}", program.display());
+    let mut child = Ended(command.spawn().map_err(failed)?);
+    loop {
+        if let Some(status) = child.0.try_wait().map_err(failed)? {
+            // A command that a signal ended has no code.
+            return Ok(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// A process that does not outlive its handle.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Stdout, as far as it listens.
