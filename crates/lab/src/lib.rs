@@ -27,18 +27,18 @@
 //!
 //! * Secure: everybody may do everything, access reviews say so, and there is no TLS.
 //! * Exact about bodies that do not decode: the status code is right, the text names Rust types instead of Go types.
-//! * Protobuf, CBOR, YAML answers, compression, aggregated discovery, `OpenAPI` v2 and schemas of built-in kinds: not spoken; clients fall back to JSON.
-//!   Of protobuf bodies only those are understood that `kubectl create` sends (`protobuf.rs`).
+//! * Protobuf in answers, CBOR, YAML answers, compression, aggregated discovery, merge keys in `OpenAPI`: not spoken; clients fall back to JSON and to their
+//!   own tables. `OpenAPI` v2 is an empty document. Bodies in protobuf are read for built-in kinds (`protobuf.rs`).
 //! * CEL: `x-kubernetes-validations` of definitions are ignored. Schemas themselves are not checked. Defaults are filled in on writes, not on reads.
 //!   There is no conversion between versions but the change of `apiVersion`. A definition is established in the moment in which it is written.
 //! * All of the built-in kinds: `ConfigMap`s, Secrets, Services, Namespaces, Events, Pods, Ingresses, autoscalers, definitions and the workloads of
 //!   `apps/v1` are completed and checked (the rules that people meet, not every rule); the others are only read by their types. Events are the same
-//!   objects in `v1` and `events.k8s.io/v1`. `autoscaling/v1` is not served.
+//!   objects in `v1` and `events.k8s.io/v1`, autoscalers in `autoscaling/v1` and `v2`.
 //! * `managedFields`: fields that the server itself fills into definitions are nobody's, and an apply neither converts between versions nor keeps a record
 //!   of what was there before the first apply.
-//! * Nodes: no `ReplicaSet`s (so `kubectl rollout undo` has no history), no scheduling, no scaling by autoscalers, no Endpoints; `StatefulSet`s and Jobs
-//!   are objects only. Pods end at once. Where a rolling update creates and removes several pods, it does so in one moment instead of one by one.
-//!   Pod objects, if asked for ([`NodeOptions::pods`]), belong to their Deployment directly.
+//! * Nodes: no scheduling, no scaling by autoscalers, no Endpoints; `StatefulSet`s and Jobs are objects only, and so are `ReplicaSet`s that belong to no
+//!   Deployment. Pods end at once. Where a rolling update creates and removes several pods, it does so in one moment instead of one by one.
+//!   Objects of Pods and of the `ReplicaSet`s of Deployments are made if asked for ([`NodeOptions::pods`]).
 //! * Admission: no quotas, limits, webhooks or service accounts.
 //! * Slow: there is no latency but what a [`Hook`] adds; consequences of a deletion follow after 10 ms, reactions of the nodes as [`NodeOptions`] says.
 
