@@ -28,26 +28,30 @@ impl Cluster {
         let folder = std::env::temp_dir().join(format!("kubectl-test-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::copy(manifests().join("app.yaml"), folder.join("app.yaml")).unwrap();
-        let mut lab = Command::new(env!("CARGO_BIN_EXE_kubectl-flagger"))
+        let lab = Command::new(env!("CARGO_BIN_EXE_kubectl-flagger"))
             .args(["lab", "--ready-after", "0.2", "--kubeconfig"])
             .arg(folder.join("kubeconfig"))
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::from(std::fs::File::create(folder.join("lab.log")).unwrap()))
-            .spawn()
-            .unwrap();
-        // It says where it is once it is there.
-        let mut said = BufReader::new(lab.stdout.take().unwrap()).lines();
-        let mut prometheus = String::new();
-        loop {
-            let line = said.next().expect("the lab ended").unwrap();
+            .spawn();
+        let mut cluster = Self { lab: lab.unwrap(), folder, prometheus: String::new() };
+        cluster.wait_until_served();
+        Some(cluster)
+    }
+
+    /// It says where it is once it is there.
+    fn wait_until_served(&mut self) {
+        for line in BufReader::new(self.lab.stdout.take().unwrap()).lines() {
+            let line = line.unwrap();
             if let Some(url) = line.strip_prefix("# Prometheus on ") {
-                url.clone_into(&mut prometheus);
+                url.clone_into(&mut self.prometheus);
             }
             if line.starts_with("export KUBECONFIG=") {
-                return Some(Self { lab, folder, prometheus });
+                return;
             }
         }
+        panic!("the lab ended");
     }
 
     /// A shell command in which `k` is kubectl on this lab. Its caches are in the folder too.
