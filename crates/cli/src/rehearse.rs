@@ -8,7 +8,6 @@ mod changes;
 mod definitions;
 mod input;
 mod net;
-mod references;
 mod refusal;
 mod release;
 mod report;
@@ -64,15 +63,18 @@ pub(crate) struct Options {
     /// Pods of the new image never become ready.
     #[arg(long)]
     never_ready: bool,
-    /// How long, in simulated time, the initialisation and the release may take each.
-    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = answers::duration)]
-    until: Duration,
+    /// How long, in simulated time, the initialisation and the release may take each. Default: twice what the spec can take.
+    #[arg(long, value_name = "DURATION", value_parser = answers::duration)]
+    until: Option<Duration>,
     /// Stop when the primary serves; there is no release.
     #[arg(long)]
     initialize_only: bool,
     /// Let real time pass, and tell everything when it happens.
     #[arg(long)]
     real_time: bool,
+    /// Leave a rule of `validate` out, by the name that its findings end with; several times.
+    #[arg(long, value_name = "RULE")]
+    skip: Vec<String>,
     /// How the result is written.
     #[arg(short = 'o', long, value_enum, default_value = "text")]
     output: Output,
@@ -140,14 +142,16 @@ enum Refusal {
 }
 
 async fn rehearse(options: &Options) -> Result<Report, Refusal> {
+    let manifests = input::manifests(options).map_err(Refusal::Input)?;
+    let input = input::set(options, &manifests).map_err(Refusal::Input)?;
     let rules = Rules {
         ready_after: options.ready_after,
         never_ready: options.never_ready,
-        until: options.until,
+        until: options
+            .until
+            .unwrap_or_else(|| input.roles.iter().map(|role| role.patience()).max().unwrap_or_default()),
         initialize_only: options.initialize_only,
     };
-    let manifests = input::manifests(options).map_err(Refusal::Input)?;
-    let input = input::set(options, &manifests, &rules).map_err(Refusal::Input)?;
     let stage = Stage::new(input.lab, input.roles);
     let mut told = 0;
     let live = options.real_time && options.output == Output::Text;

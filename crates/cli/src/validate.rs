@@ -17,10 +17,10 @@ mod words;
 mod workload;
 
 use crate::given::{self, Given};
-use crate::manifests;
+use crate::manifests::{self, Manifest, Problem};
 use case::Case;
 use clap::Args;
-use finding::Report;
+use finding::{Finding, Report};
 use objects::kind::{ALERT_PROVIDER, CANARY, METRIC_TEMPLATE};
 use output::Form;
 use rules::Level;
@@ -92,6 +92,28 @@ pub(crate) fn main(options: &Options) -> ExitCode {
     let (errors, warnings) = (report.count(Level::Error), report.count(Level::Warning));
     eprintln!("{} and {} in {}", number(errors, "error"), number(warnings, "warning"), number(count, "object"));
     if errors > 0 || (options.strict && warnings > 0) { ExitCode::from(ERRORS) } else { ExitCode::SUCCESS }
+}
+
+/// Something that was found, for commands that need sound manifests.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Whether it will not work as it is; else it works, but hardly as it was meant.
+    pub(crate) is_error: bool,
+    /// Where, what and what to do; the rule's name is at the end.
+    pub(crate) problem: Problem,
+}
+
+/// What is found in manifests that must be complete. Gateways may be somebody else's and elsewhere: that they are missing is no error.
+pub(crate) fn findings(manifests: Vec<Manifest>, namespace: &str, provider: &str, skip: &[String]) -> Vec<Found> {
+    let mut report = Report::new(true);
+    check(&Given::new(manifests, namespace), provider, &mut report);
+    report.sort();
+    let wanted = report.findings.into_iter().filter(|finding| !skip.iter().any(|id| id == finding.rule.id));
+    let found = wanted.map(|Finding { rule, level, mut problem, .. }| {
+        problem.advice = format!("{} [{}]", problem.advice, rule.id);
+        Found { is_error: level == Level::Error && *rule != rules::MISSING_GATEWAY, problem }
+    });
+    found.collect()
 }
 
 fn number(count: usize, what: &str) -> String {

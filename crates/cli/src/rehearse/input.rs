@@ -2,9 +2,10 @@
 
 use super::refusal;
 use super::role::{self, Role, Wishes};
-use super::stage::{self, Release, Rules};
+use super::stage::{self, Release};
 use super::{Options, definitions};
 use crate::manifests::{self, Manifest, Problem};
+use crate::validate;
 use api::Settings;
 use lab::Lab;
 use objects::paths::{list, text};
@@ -62,18 +63,15 @@ pub(super) fn is_canary(manifest: &Manifest) -> bool {
 }
 
 /// Sets the stage. Needs a tokio runtime.
-pub(super) fn set(options: &Options, manifests: &[Manifest], how: &Rules) -> Result<Input, Vec<Problem>> {
+pub(super) fn set(options: &Options, manifests: &[Manifest]) -> Result<Input, Vec<Problem>> {
     let chosen = chosen(options, manifests)?;
-    let lab = stage::empty(how);
-    let mut notes = Vec::new();
-    let settings = Arc::new(settings(options));
-    let mut problems = fill(&lab, &settings, manifests, &chosen, &mut notes);
-    if problems.is_empty() {
-        problems = super::references::missing(manifests, &chosen);
-    }
+    let mut notes = sound(options, manifests, &chosen)?;
+    let lab = stage::empty(options.ready_after);
+    let mut problems = fill(&lab, manifests, &chosen, &mut notes);
     if !problems.is_empty() {
         return Err(problems);
     }
+    let settings = Arc::new(settings(options));
     let names: Vec<(String, String)> =
         chosen.iter().map(|one| (one.namespace().to_owned(), one.name().to_owned())).collect();
     let wishes = Wishes { metrics: options.metrics.clone(), hooks: options.hooks.clone() };
@@ -105,14 +103,22 @@ fn chosen<'m>(options: &Options, manifests: &'m [Manifest]) -> Result<Vec<&'m Ma
     Ok(chosen)
 }
 
+/// What `validate` says about all that is rehearsed: errors, or warnings as notes.
+fn sound(options: &Options, manifests: &[Manifest], chosen: &[&Manifest]) -> Result<Vec<String>, Vec<Problem>> {
+    let others = |one: &&Manifest| !is_canary(one) || chosen.iter().any(|chosen| chosen.source == one.source);
+    let provider = settings(options).mesh_provider;
+    let rehearsed = manifests.iter().filter(others).cloned().collect();
+    let found = validate::findings(rehearsed, &options.namespace, &provider, &options.skip);
+    let (errors, warnings): (Vec<_>, Vec<_>) = found.into_iter().partition(|one| one.is_error);
+    if errors.is_empty() {
+        Ok(warnings.iter().map(|one| one.problem.to_string()).collect())
+    } else {
+        Err(errors.into_iter().map(|one| one.problem).collect())
+    }
+}
+
 /// Puts all objects into the lab, Canaries that are not rehearsed aside.
-fn fill(
-    lab: &Lab,
-    settings: &Settings,
-    manifests: &[Manifest],
-    chosen: &[&Manifest],
-    notes: &mut Vec<String>,
-) -> Vec<Problem> {
+fn fill(lab: &Lab, manifests: &[Manifest], chosen: &[&Manifest], notes: &mut Vec<String>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut made_up = BTreeSet::new();
     let (definitions, objects): (Vec<_>, Vec<_>) =
@@ -154,7 +160,7 @@ fn fill(
         ensure_namespace(lab, manifest.namespace(), &mut problems);
         if is_canary(manifest) {
             let chosen = chosen.iter().any(|one| one.source == manifest.source && one.name() == manifest.name());
-            put_canary(lab, settings, manifest, chosen, &mut problems);
+            put_canary(lab, manifest, chosen, &mut problems);
         } else {
             put(lab, manifest, &manifest.object, &mut problems);
         }
@@ -162,14 +168,10 @@ fn fill(
     problems
 }
 
-fn put_canary(lab: &Lab, settings: &Settings, manifest: &Manifest, chosen: bool, problems: &mut Vec<Problem>) {
+fn put_canary(lab: &Lab, manifest: &Manifest, chosen: bool, problems: &mut Vec<Problem>) {
     let mut object = manifest.object.clone();
     role::mark_hooks(&mut object);
-    let before = problems.len();
     put(lab, manifest, &object, problems);
-    if problems.len() == before {
-        problems.extend(refusal::of_canary(manifest, settings));
-    }
     if !chosen {
         // It was only looked at.
         let _ = lab.delete("canaries.flagger.app", manifest.namespace(), manifest.name());

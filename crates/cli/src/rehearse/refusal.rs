@@ -1,7 +1,6 @@
 //! What the API server would refuse, with the place in the user's file and what to do about it.
 
 use crate::manifests::{Manifest, Problem};
-use api::{Canary, Settings};
 use lab::Failure;
 use objects::paths::{list, text};
 
@@ -66,22 +65,4 @@ fn advice(message: &str) -> &'static str {
     } else {
         "correct the value"
     }
-}
-
-/// What the controller itself would refuse: fields that cannot be read, rules that no schema can state.
-pub(super) fn of_canary(manifest: &Manifest, settings: &Settings) -> Option<Problem> {
-    let canary: Canary = match api::decode(manifest.object.clone()) {
-        Ok(canary) => canary,
-        Err(error) => return Some(manifest.problem(&error.path, error.cause.to_string(), "correct the value")),
-    };
-    let error = api::validate(&canary, settings).err()?;
-    let (path, advice) = match error {
-        api::SpecError::NoTarget => ("spec.targetRef.name", "name the workload that is rolled out"),
-        api::SpecError::CrossNamespace { .. } => ("spec.analysis", "use one in the namespace of the Canary"),
-        api::SpecError::KnativeTarget { .. } => ("spec.provider", "write `provider: knative`"),
-        api::SpecError::KnativeProvider { .. } => ("spec.targetRef", "name a Service of serving.knative.dev/v1"),
-        api::SpecError::KnativeAutoscaler => ("spec.autoscalerRef", "take it away: Knative scales by itself"),
-        api::SpecError::SameCookieName => ("spec.analysis.sessionAffinity", "give the two cookies different names"),
-    };
-    Some(manifest.problem(path, error.to_string(), advice))
 }

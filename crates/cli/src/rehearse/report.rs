@@ -156,6 +156,8 @@ fn verdict(stage: &Stage, role: &Role, release: Option<&Release>, timeline: &[En
     let complaint = || last_complaint(&own).map(|text| format!(": {text}")).unwrap_or_default();
     let image = release.map_or("the new revision", |release| release.to.as_str());
     let after = super::text::clock(at);
+    let waited = stage.tape.elapsed().as_secs_f64().round();
+    let end = super::text::clock(waited);
     let (outcome, sentence) = match (phase, part) {
         ("Succeeded", Part::Release) => {
             let checks = if rounds == 0 { "nothing was measured".to_owned() } else { format!("{rounds} measurements") };
@@ -168,18 +170,19 @@ fn verdict(stage: &Stage, role: &Role, release: Option<&Release>, timeline: &[En
         ("Initialized", Part::Initialisation) if stage.tape.part() == Part::Initialisation => {
             (Outcome::Initialized, format!("{name} is initialised after {after}: the primary serves all users."))
         }
-        (_, Part::Release) => {
-            (Outcome::Unfinished, format!("{name} has not ended in time, it is {phase} since {after}{}", complaint()))
-        }
+        (_, Part::Release) => (
+            Outcome::Unfinished,
+            format!("{name} has not ended after {end}, it is {phase} since {after}{}", complaint()),
+        ),
         ("Initialized", _) => {
             (Outcome::Unfinished, format!("{name} has taken no notice of the release{}", complaint()))
         }
         _ => {
-            let phase = if phase.is_empty() { "has no phase yet" } else { phase };
-            (Outcome::Unfinished, format!("{name} was not initialised in time, it is {phase}{}", complaint()))
+            let phase = if phase.is_empty() { "it has no phase yet".to_owned() } else { format!("it is {phase}") };
+            (Outcome::Unfinished, format!("{name} is not initialised after {end}, {phase}{}", complaint()))
         }
     };
-    let at = if outcome == Outcome::Unfinished { stage.tape.elapsed().as_secs_f64().round() } else { at };
+    let at = if outcome == Outcome::Unfinished { waited } else { at };
     (outcome, at, sentence)
 }
 
@@ -209,16 +212,13 @@ fn warnings(stage: &Stage, notes: Vec<String>) -> Vec<String> {
         if let Some(stalled) = stalled.filter(|one| text(one, "/reason") != "Failed") {
             warnings.push(format!("{}: {}", role.full_name, super::role::without_marks(text(stalled, "/message"))));
         }
+        if role.rollout.suspended {
+            warnings.push(format!("{}: spec.suspend is true: nothing happens until it is taken away", role.full_name));
+        }
         for question in &role.questions {
             if let Some(problem) = &question.problem {
                 warnings.push(format!("{}: metric {} cannot be asked for: {problem}", role.full_name, question.metric));
             }
-        }
-        if role.questions.is_empty() && role.hooks.is_empty() {
-            warnings.push(format!(
-                "{}: nothing is checked, neither metrics nor hooks: every revision that becomes ready is promoted",
-                role.full_name
-            ));
         }
     }
     let mut seen = BTreeSet::new();

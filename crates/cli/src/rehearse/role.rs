@@ -93,6 +93,25 @@ impl Role {
         Self { full_name: rollout.full_name(), rollout, questions, hooks, asked: Mutex::default() }
     }
 
+    /// Twice the time that a release can take by the spec, whatever is answered, but for gates that stay closed: every step, every failed check, both
+    /// waits for pods, and ten minutes for the rest.
+    pub(super) fn patience(&self) -> Duration {
+        let rollout = &self.rollout;
+        let (mut weight, mut steps) = (0, u64::try_from(rollout.analysis.iterations).unwrap_or_default());
+        let most = api::derived::max_weight(&rollout.analysis);
+        while weight < most && steps < 1000 {
+            weight += api::derived::next_step(&rollout.analysis, weight).max(1);
+            steps += 1;
+        }
+        let back = rollout.analysis.step_weight_promotion;
+        let back = if back > 0 { u64::try_from(100 / back).unwrap_or_default() } else { 0 };
+        let rounds = steps.saturating_add(back).saturating_add(u64::try_from(rollout.threshold).unwrap_or_default());
+        let rounds = u32::try_from(rounds.saturating_add(3)).unwrap_or(u32::MAX);
+        let pods = Duration::from_secs(u64::try_from(rollout.progress_deadline_seconds).unwrap_or_default());
+        let once = rollout.interval.to_std().saturating_mul(rounds).saturating_add(pods.saturating_mul(2));
+        once.saturating_add(Duration::from_secs(600)).saturating_mul(2)
+    }
+
     fn count(&self, key: (bool, usize)) -> usize {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let count = asked.entry(key).or_default();

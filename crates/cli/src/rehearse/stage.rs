@@ -62,8 +62,8 @@ pub(super) struct Stage {
 }
 
 /// An empty lab on simulated time.
-pub(super) fn empty(rules: &Rules) -> Lab {
-    let nodes = NodeOptions { ready_after: rules.ready_after, ..NodeOptions::default() };
+pub(super) fn empty(ready_after: Duration) -> Lab {
+    let nodes = NodeOptions { ready_after, ..NodeOptions::default() };
     Lab::new(lab::Options {
         clock: Arc::new(SimulatedClock::new(BEGINNING)),
         nodes: Some(nodes),
