@@ -86,6 +86,8 @@ fn chosen<'m>(options: &Options, manifests: &'m [Manifest]) -> Result<Vec<&'m Ma
     let all: Vec<&Manifest> = manifests.iter().filter(|one| is_canary(one)).collect();
     let names = || all.iter().map(|one| format!("{}.{}", one.name(), one.namespace())).collect::<Vec<_>>().join(", ");
     if all.is_empty() {
+        // A misspelt kind is told better by who knows the kinds.
+        sound(options, manifests, &all)?;
         let files = options.files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>().join(", ");
         return Err(vec![Problem::about(
             files,
@@ -98,7 +100,7 @@ fn chosen<'m>(options: &Options, manifests: &'m [Manifest]) -> Result<Vec<&'m Ma
     let chosen: Vec<&Manifest> = all.iter().copied().filter(is_wanted).collect();
     if chosen.is_empty() {
         let message = format!("there is no Canary {wanted}");
-        return Err(vec![Problem::about("--canary", message, format!("there are {}", names()))]);
+        return Err(vec![Problem::about("--canary", message, format!("known: {}", names()))]);
     }
     Ok(chosen)
 }
@@ -179,8 +181,9 @@ fn put_canary(lab: &Lab, manifest: &Manifest, chosen: bool, problems: &mut Vec<P
 }
 
 fn put(lab: &Lab, manifest: &Manifest, object: &Value, problems: &mut Vec<Problem>) {
-    if let Err(refusal) = lab.create(object.clone()) {
-        problems.extend(refusal::explain(manifest, &refusal));
+    match lab.create(object.clone()) {
+        Ok(stored) => problems.extend(refusal::dropped(manifest, &stored)),
+        Err(refusal) => problems.extend(refusal::explain(lab, manifest, object, &refusal)),
     }
 }
 
@@ -208,11 +211,8 @@ fn unknown_wishes(wishes: &Wishes, roles: &[Arc<Role>]) -> Vec<Problem> {
     let unknown = wanted.filter(|(_, _, name, known)| !known.contains(name));
     let tell = |(flag, what, name, known): (&str, &str, &str, &BTreeSet<&str>)| {
         let known: Vec<&str> = known.iter().copied().collect();
-        let advice = if known.is_empty() {
-            format!("there is no {what} at all")
-        } else {
-            format!("there are {}", known.join(", "))
-        };
+        let advice =
+            if known.is_empty() { "there is none at all".to_owned() } else { format!("known: {}", known.join(", ")) };
         Problem::about(flag, format!("no Canary has a {what} {name}"), advice)
     };
     unknown.map(tell).collect()

@@ -42,7 +42,7 @@ fn misfit(wish: &SetImage, workloads: &[Option<Arc<Value>>]) -> Option<Problem> 
     let names: Vec<&str> = workloads.iter().flat_map(|workload| containers(workload)).collect();
     (!names.contains(&container.as_str())).then(|| {
         let message = format!("no target has a container {container}");
-        Problem::about("--set-image", message, format!("there are {}", names.join(", ")))
+        Problem::about("--set-image", message, format!("known: {}", names.join(", ")))
     })
 }
 

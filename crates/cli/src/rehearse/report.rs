@@ -103,7 +103,7 @@ impl Report {
             .roles
             .iter()
             .zip(releases)
-            .map(|(role, release)| canary(stage, role, release.as_ref(), &timeline))
+            .map(|(role, release)| canary(captures, role, release.as_ref(), &timeline))
             .collect();
         let outcome = canaries.iter().map(|canary| canary.outcome).max().unwrap_or(Outcome::Unfinished);
         let warnings = warnings(stage, notes);
@@ -124,9 +124,9 @@ fn moments(captures: &Captures) -> Vec<Moment> {
     moments
 }
 
-fn canary(stage: &Stage, role: &Role, release: Option<&Release>, timeline: &[Entry]) -> CanaryReport {
+fn canary(captures: &Captures, role: &Role, release: Option<&Release>, timeline: &[Entry]) -> CanaryReport {
     let rollout = &role.rollout;
-    let (outcome, seconds, sentence) = verdict(stage, role, release, timeline);
+    let (outcome, seconds, sentence) = verdict(captures, role, release, timeline);
     CanaryReport {
         name: rollout.name.clone(),
         namespace: rollout.namespace.clone(),
@@ -144,7 +144,7 @@ fn canary(stage: &Stage, role: &Role, release: Option<&Release>, timeline: &[Ent
     }
 }
 
-fn verdict(stage: &Stage, role: &Role, release: Option<&Release>, timeline: &[Entry]) -> (Outcome, f64, String) {
+fn verdict(captures: &Captures, role: &Role, release: Option<&Release>, timeline: &[Entry]) -> (Outcome, f64, String) {
     let name = &role.full_name;
     let own: Vec<&Entry> = timeline.iter().filter(|entry| entry.canary == *name).collect();
     let phases = own.iter().rev().find_map(|entry| match &entry.what {
@@ -156,7 +156,7 @@ fn verdict(stage: &Stage, role: &Role, release: Option<&Release>, timeline: &[En
     let complaint = || last_complaint(&own).map(|text| format!(": {text}")).unwrap_or_default();
     let image = release.map_or("the new revision", |release| release.to.as_str());
     let after = super::text::clock(at);
-    let waited = stage.tape.elapsed().as_secs_f64().round();
+    let waited = captures.waited.as_secs_f64().round();
     let end = super::text::clock(waited);
     let (outcome, sentence) = match (phase, part) {
         ("Succeeded", Part::Release) => {
@@ -167,7 +167,7 @@ fn verdict(stage: &Stage, role: &Role, release: Option<&Release>, timeline: &[En
             let old = release.map_or("the old revision", |release| release.from.as_str());
             (Outcome::RolledBack, format!("{name} is rolled back after {after}, {old} serves all users{}", complaint()))
         }
-        ("Initialized", Part::Initialisation) if stage.tape.part() == Part::Initialisation => {
+        ("Initialized", Part::Initialisation) if captures.last == Some(Part::Initialisation) => {
             (Outcome::Initialized, format!("{name} is initialised after {after}: the primary serves all users."))
         }
         (_, Part::Release) => (

@@ -5,7 +5,7 @@ use lab::dataplane::split::Asked;
 use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// A request as it differs from a plain one.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
     method: Option<String>,
     path: Option<String>,
@@ -44,18 +44,25 @@ fn for_condition(condition: &HttpMatchRequest) -> Sample {
 }
 
 impl Sample {
+    /// The same with the value `always` for a cookie that has none.
+    pub(super) fn with_cookie_always(&self) -> Option<Self> {
+        let mut other = self.clone();
+        let bare = |(name, value): &&mut (String, String)| name.eq_ignore_ascii_case("cookie") && !value.contains('=');
+        other.headers.iter_mut().find(bare)?.1.push_str("=always");
+        Some(other)
+    }
+
     /// The request in words, and as it is asked.
-    pub(super) fn apply(self, plain: &Asked) -> (String, Asked) {
+    pub(super) fn apply(&self, plain: &Asked) -> (String, Asked) {
         let mut asked = plain.clone();
-        asked.method = self.method.unwrap_or(asked.method);
-        asked.path = self.path.unwrap_or(asked.path);
-        asked.query =
-            self.query.into_iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
+        asked.method = self.method.clone().unwrap_or(asked.method);
+        asked.path = self.path.clone().unwrap_or(asked.path);
+        asked.query = self.query.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("&");
         let question = if asked.query.is_empty() { "" } else { "?" };
         let mut words = format!("{} {}{question}{}", asked.method, asked.path, asked.query);
-        for (name, value) in self.headers {
-            words.extend([" with ", &name, ": ", &value]);
-            asked = asked.with(&name, &value);
+        for (name, value) in &self.headers {
+            words.extend([" with ", name, ": ", value]);
+            asked = asked.with(name, value);
         }
         (words, asked)
     }

@@ -19,6 +19,8 @@ use tokio::time::Instant;
 
 /// When simulated time begins: a round number that nobody takes for today.
 const BEGINNING: Timestamp = Timestamp::constant(1_893_456_000, 0);
+/// Between the initialisation and the release, and before the controller starts: enough for nodes to react.
+const REST: Duration = Duration::from_secs(1);
 /// After the end: how long what was still to be told is waited for.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -50,6 +52,10 @@ pub(super) struct Captures {
     pub(super) initialised: Capture,
     pub(super) first_step: Option<Capture>,
     pub(super) end: Capture,
+    /// The part that was played last.
+    pub(super) last: Option<Part>,
+    /// How long it was waited for.
+    pub(super) waited: Duration,
 }
 
 /// The lab with the user's objects in it.
@@ -106,7 +112,7 @@ impl Stage {
         mut tell: impl FnMut(&Self),
     ) -> Result<Captures, String> {
         // Pods of what was there before are ready before anybody looks.
-        tokio::time::sleep(rules.ready_after + Duration::from_secs(1)).await;
+        tokio::time::sleep(rules.ready_after + REST).await;
         self.tape.begin(Part::Initialisation);
         self.watch.look(&self.lab, &self.tape);
         let mut captures = Captures { before: changes::capture(&self.lab), ..Captures::default() };
@@ -115,6 +121,8 @@ impl Stage {
         let (stop, stopped) = tokio::sync::watch::channel(false);
         let operator = tokio::spawn(operator.run(stopped));
         self.wait(rules.until, &self.roles, &mut tell, is_resting).await;
+        // The release comes when everything has come to rest, as it would later in life.
+        tokio::time::sleep(REST).await;
         captures.initialised = changes::capture(&self.lab);
         let ready: Vec<Arc<Role>> = self.roles.iter().filter(|role| self.is_initialised(role)).cloned().collect();
         if !rules.initialize_only && !ready.is_empty() {
@@ -122,6 +130,7 @@ impl Stage {
             self.wait(rules.until, &ready, &mut tell, |phase| matches!(phase, "Succeeded" | "Failed")).await;
             captures.first_step = self.watch.first_step();
         }
+        (captures.last, captures.waited) = (Some(self.tape.part()), self.tape.elapsed());
         tokio::time::sleep(FLUSH).await;
         self.watch.look(&self.lab, &self.tape);
         tell(self);

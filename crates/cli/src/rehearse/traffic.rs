@@ -120,9 +120,15 @@ pub(super) fn of(objects: &Still, rollout: &Rollout) -> Traffic {
     let matches = samples::of(rollout);
     let returning = cookies.into_iter().map(|cookie| samples::with_cookie(&cookie));
     for sample in matches.into_iter().chain(returning) {
-        let (request, asked) = sample.apply(&plain);
-        let workload = crowd.send(&asked).map(|(_, workload)| workload).unwrap_or_default();
-        traffic.examples.push(Example { request, workload });
+        let mut example = crowd.example(&sample, &plain);
+        // Some gateways look for the name of a cookie alone, and for one value of it.
+        if let Some(other) = sample.with_cookie_always().filter(|_| example.workload != rollout.target.name) {
+            let other = crowd.example(&other, &plain);
+            if other.workload == rollout.target.name {
+                example = other;
+            }
+        }
+        traffic.examples.push(example);
     }
     traffic
 }
@@ -160,6 +166,11 @@ impl Crowd<'_> {
         let workload = self.workload(asked, &way.service);
         let workload = workload.ok_or_else(|| format!("no pod behind Service {} is ready", way.service))?;
         Ok((way, workload))
+    }
+
+    fn example(&mut self, sample: &samples::Sample, plain: &Asked) -> Example {
+        let (request, asked) = sample.apply(plain);
+        Example { request, workload: self.send(&asked).map(|(_, workload)| workload).unwrap_or_default() }
     }
 
     fn workload(&mut self, asked: &Asked, service: &str) -> Option<String> {
