@@ -411,7 +411,7 @@ const BROKEN: &[Broken] = &[
         file: "canary",
         from: "http://tests.shop/smoke",
         to: "tests.shop/smoke",
-        said: "app/canary.yaml:31: spec.analysis.webhooks[0].url: is neither http:// nor https://; write it like http://service.namespace/path [hook-url]",
+        said: "app/canary.yaml:31: spec.analysis.webhooks[0].url: is neither http:// nor https://; write it like http://service.namespace/path [hook-request]",
     },
     Broken {
         file: "canary",
