@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt};
 use http::{HeaderValue, Request, Response};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Frame, SizeHint};
 use serde_json::Value;
 use std::pin::Pin;
@@ -20,6 +20,9 @@ use tokio::task::JoinHandle;
 
 /// Errors of bodies, as hyper and tower hand them around.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Longest body of a request, in bytes; as on a real API server.
+const BODY_LIMIT: usize = 3 * 1024 * 1024;
 
 /// A hook broke the connection.
 #[derive(Debug, thiserror::Error)]
@@ -191,7 +194,13 @@ where
         }
         Box::pin(async move {
             let (head, body) = request.into_parts();
-            let bytes = body.collect().await.map_err(Into::into)?.to_bytes();
+            let bytes = match Limited::new(body, BODY_LIMIT).collect().await {
+                Ok(body) => body.to_bytes(),
+                Err(error) if error.is::<LengthLimitError>() => {
+                    return Ok(Answer::refusal(&Failure::too_large(BODY_LIMIT)).into_response());
+                }
+                Err(error) => return Err(error),
+            };
             handle(lab, Request::from_parts(head, bytes)).await
         })
     }

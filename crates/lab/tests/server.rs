@@ -14,6 +14,7 @@ use kube::api::ListParams;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use lab::{Call, Failure, Hook, Intervention, Lab, Verb};
+use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -77,6 +78,16 @@ async fn http_clients_connect_with_the_kubeconfig() {
     let api = objects(&client, "v1/ConfigMap");
     create(&api, config_map("x")).await.unwrap();
     assert_eq!(api.list(&ListParams::default()).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn bodies_have_a_limit() {
+    let (_lab, client) = bare();
+    let api = objects(&client, "v1/ConfigMap");
+    let big =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}, "data": {"a": "b".repeat(3 << 20)}});
+    let wanted = "Request entity too large: limit is 3145728".to_owned();
+    assert_eq!(refusal(create(&api, big).await), (413, wanted));
 }
 
 #[tokio::test(start_paused = true)]
