@@ -36,9 +36,9 @@
 //!   objects in `v1` and `events.k8s.io/v1`, autoscalers in `autoscaling/v1` and `v2`.
 //! * `managedFields`: fields that the server itself fills into definitions are nobody's, and an apply neither converts between versions nor keeps a record
 //!   of what was there before the first apply.
-//! * Nodes: no scheduling, no scaling by autoscalers, no Endpoints; `StatefulSet`s and Jobs are objects only, and so are `ReplicaSet`s that belong to no
+//! * Nodes: no scheduling, no scaling by autoscalers, no `v1 Endpoints`; `StatefulSet`s and Jobs are objects only, and so are `ReplicaSet`s that belong to no
 //!   Deployment. Pods end at once. Where a rolling update creates and removes several pods, it does so in one moment instead of one by one.
-//!   Objects of Pods and of the `ReplicaSet`s of Deployments are made if asked for ([`NodeOptions::pods`]).
+//!   Objects of Pods, of the `ReplicaSet`s of Deployments and `EndpointSlice`s of Services are made if asked for ([`NodeOptions::pods`]).
 //! * Admission: no quotas, limits, webhooks or service accounts.
 //! * Slow: there is no latency but what a [`Hook`] adds; consequences of a deletion follow after 10 ms, reactions of the nodes as [`NodeOptions`] says.
 

@@ -220,3 +220,35 @@ async fn replica_sets_keep_the_history_and_own_the_pods() {
     pass(1.0).await;
     assert_eq!((lab.list("rs", "default").len(), lab.list("pods", "default").len()), (0, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn services_know_where_their_pods_are() {
+    let options = NodeOptions { pods: true, ..NodeOptions::default() };
+    let lab = Lab::new(Options { nodes: Some(options), ..Options::default() });
+    let ports = json!([{"port": 80, "targetPort": "http", "name": "web"}]);
+    let service = |name: &str, spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
+    lab.create(service("x", json!({"selector": {"app": "x"}, "ports": ports}))).unwrap();
+    lab.create(service("none", json!({"ports": [{"port": 80}]}))).unwrap();
+    let mut workload = deployment("x", 2);
+    workload["spec"]["template"]["spec"]["containers"][0]["ports"] = json!([{"name": "http", "containerPort": 8080}]);
+    lab.create(workload).unwrap();
+    pass(1.0).await;
+    let slices = lab.list("endpointslices", "default");
+    assert_eq!(slices.len(), 1, "a Service without a selector has none");
+    let slice = &slices[0];
+    assert_eq!(slice["ports"], json!([{"name": "web", "port": 8080, "protocol": "TCP"}]));
+    let mut addresses: Vec<_> =
+        slice["endpoints"].as_array().unwrap().iter().map(|one| one["addresses"][0].clone()).collect();
+    let mut wanted: Vec<_> = lab.list("pods", "default").iter().map(|pod| pod["status"]["podIP"].clone()).collect();
+    addresses.sort_by_key(ToString::to_string);
+    wanted.sort_by_key(ToString::to_string);
+    assert_eq!(addresses, wanted);
+    assert_eq!(slice["endpoints"][0]["conditions"]["ready"], true);
+    lab.merge("deploy", "default", "x", &json!({"spec": {"replicas": 0}})).unwrap();
+    pass(1.0).await;
+    let empty = lab.list("endpointslices", "default")[0].get("endpoints").cloned();
+    assert!(empty.as_ref().and_then(Value::as_array).is_none_or(Vec::is_empty), "{empty:?}");
+    lab.delete("svc", "default", "x").unwrap();
+    pass(1.0).await;
+    assert!(lab.list("endpointslices", "default").is_empty());
+}

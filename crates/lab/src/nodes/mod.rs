@@ -1,11 +1,12 @@
 //! Simulated nodes: Deployments and `DaemonSet`s become ready as their pod templates' annotations say.
 //!
 //! One task looks at every workload that changes, a moment after it changed, and again when one of its pods becomes ready or its deadline passes.
-//! Nothing runs: a pod is a time at which it is ready. Objects of pods and their `ReplicaSet`s are made only if [`NodeOptions::pods`] says so.
+//! Nothing runs: a pod is a time at which it is ready. Objects of pods, `ReplicaSet`s and `EndpointSlice`s are made only if [`NodeOptions::pods`] says so.
 
 mod daemon_set;
 mod deployment;
 mod deployment_status;
+mod endpoints;
 mod fleet;
 mod pods;
 mod replica_sets;
@@ -29,7 +30,7 @@ pub struct NodeOptions {
     pub ready_after: Duration,
     /// How long after a change of a workload the controllers react.
     pub reaction: Duration,
-    /// Whether there are objects of Pods, and of the `ReplicaSet`s of Deployments.
+    /// Whether there are objects of Pods, of the `ReplicaSet`s of Deployments, and `EndpointSlice`s of Services.
     pub pods: bool,
 }
 
@@ -48,7 +49,7 @@ const PODS: &str = "pods";
 pub(crate) fn start(lab: &Arc<Inner>, options: NodeOptions) {
     let mut store = lab.store();
     let tables = if options.pods {
-        [DEPLOYMENTS, DAEMON_SETS, PODS, replica_sets::TABLE].as_slice()
+        [DEPLOYMENTS, DAEMON_SETS, PODS, replica_sets::TABLE, endpoints::SERVICES].as_slice()
     } else {
         &[DEPLOYMENTS, DAEMON_SETS]
     };
@@ -85,6 +86,13 @@ fn losses(store: &Store, since: u64) -> impl Iterator<Item = Key> {
         };
         Some((namespace, replica_sets::deployment_of(set)?.to_owned()))
     })
+}
+
+/// The Services that have changed, or of which a pod has.
+fn moves(store: &Store, since: u64) -> Vec<Key> {
+    let changes = |table| store.changes(table, since).ok().into_iter().flatten();
+    let own = changes(endpoints::SERVICES).map(|change| key_of(&change.after));
+    own.chain(changes(PODS).flat_map(|change| endpoints::services_of(store, &change.after))).collect()
 }
 
 /// The workloads and when to look at them.
@@ -156,6 +164,7 @@ impl Nodes {
         }
         if self.options.pods {
             self.due.extend(losses(&store, self.seen).map(|key| (at, DEPLOYMENTS, key)));
+            self.due.extend(moves(&store, self.seen).into_iter().map(|key| (at, endpoints::SERVICES, key)));
         }
         self.seen = store.version();
     }
@@ -163,6 +172,11 @@ impl Nodes {
     fn sync(&mut self, lab: &Inner, table: &'static str, key: &Key, now: Instant) -> Option<Instant> {
         let mut store = lab.store();
         let object: Arc<Value> = store.get(table, &key.0, &key.1).cloned()?;
+        if table == endpoints::SERVICES {
+            let scene = fleet::Scene { now, stamp: lab.clock().now(), options: &self.options };
+            endpoints::sync(&mut store, &object, &scene);
+            return None;
+        }
         let fleet = self.fleets.entry(uid(&object).to_owned()).or_default();
         let scene = fleet::Scene { now, stamp: lab.clock().now(), options: &self.options };
         if table == DEPLOYMENTS {
