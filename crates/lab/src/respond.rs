@@ -329,12 +329,18 @@ impl Exchange<'_> {
             other => return Err(Failure::bad_request(format!("invalid fieldValidation: {other}"))),
         };
         Ok(WriteOptions {
-            dry_run: self.parameter("dryRun") == "All",
+            dry_run: self.is_dry_run(),
             manager: manager.to_owned(),
             named_manager: !self.parameter("fieldManager").is_empty(),
             force: matches!(self.parameter("force"), "1" | "true"),
             unknown,
         })
+    }
+
+    /// Deletions say it in their body.
+    fn is_dry_run(&self) -> bool {
+        let in_body = || self.body().is_ok_and(|body| body.pointer("/dryRun/0") == Some(&json!("All")));
+        self.parameter("dryRun") == "All" || (self.request.method() == http::Method::DELETE && in_body())
     }
 
     fn delete_options(&self) -> Result<DeleteOptions, Failure> {

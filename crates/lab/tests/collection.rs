@@ -83,3 +83,16 @@ async fn a_namespace_goes_with_its_contents() {
     lab.wait_until(|view| view.get("ns", "", "gone").is_none()).await;
     assert_eq!(lab.list("cm", "gone"), []);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_dry_run_deletes_nothing() {
+    let (lab, client) = bare();
+    lab.create(config_map("a")).unwrap();
+    let api = objects(&client, "v1/ConfigMap");
+    let dry = DeleteParams { dry_run: true, ..DeleteParams::default() };
+    api.delete("a", &dry).await.unwrap();
+    api.delete_collection(&dry, &kube::api::ListParams::default()).await.unwrap();
+    assert!(lab.get("cm", "default", "a").is_some());
+    api.delete("a", &DeleteParams::default()).await.unwrap();
+    assert!(lab.get("cm", "default", "a").is_none());
+}

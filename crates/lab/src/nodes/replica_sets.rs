@@ -75,7 +75,9 @@ fn owned(store: &Store, deployment: &Value, namespace: &str) -> Vec<Arc<Value>> 
 fn shown(set: &Value, hash: &str, fleet: &Fleet, plan: &Plan, scene: &Scene<'_>) -> Value {
     let mut new = set.clone();
     let count = fleet.count(|pod| pod.hash == hash);
-    let changed = paths::integer(set, "/spec/replicas") != Some(count);
+    // The first numbers belong to its creation.
+    let is_new = set.pointer("/status/observedGeneration").is_none();
+    let changed = !is_new && paths::integer(set, "/spec/replicas") != Some(count);
     paths::set(&mut new, &["spec", "replicas"], json!(count));
     let annotation = |key: &'static str| ["metadata", "annotations", key];
     paths::set(&mut new, &annotation("deployment.kubernetes.io/desired-replicas"), json!(plan.desired.to_string()));
