@@ -12,6 +12,7 @@ use objects::kind::{
 use objects::{Kind, ObjectRef, Snapshot, checksum, paths};
 use providers::{routers, scalers, services, targets};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// See the module.
@@ -19,12 +20,16 @@ use std::sync::Arc;
 pub(crate) struct Given {
     manifests: Vec<Manifest>,
     namespace: String,
+    /// By namespace: a Canary sees nothing of others.
+    snapshots: HashMap<String, Snapshot>,
 }
 
 impl Given {
     /// These manifests; `namespace`: that of objects that name none.
     pub(crate) fn new(manifests: Vec<Manifest>, namespace: &str) -> Self {
-        Self { manifests, namespace: namespace.to_owned() }
+        let mut given = Self { manifests, namespace: namespace.to_owned(), snapshots: HashMap::new() };
+        given.snapshots = given.snapshots();
+        given
     }
 
     /// All manifests, in the order in which they stand.
@@ -63,12 +68,17 @@ impl Given {
         Ok(canary)
     }
 
-    /// What the providers could read if these manifests had been applied.
-    pub(crate) fn snapshot(&self) -> Snapshot {
-        let mut snapshot = Snapshot::new();
+    /// What the providers could read in a namespace if these manifests had been applied.
+    pub(crate) fn snapshot(&self, namespace: &str) -> Snapshot {
+        self.snapshots.get(namespace).cloned().unwrap_or_default()
+    }
+
+    fn snapshots(&self) -> HashMap<String, Snapshot> {
+        let mut snapshots: HashMap<String, Snapshot> = HashMap::new();
         for manifest in &self.manifests {
             let Some(kind) = known(group(manifest), manifest.kind()) else { continue };
             let reference = kind.object(self.namespace_of(manifest), manifest.name());
+            let snapshot = snapshots.entry(reference.namespace.clone()).or_default();
             let object = as_stored(kind, manifest.object.clone(), &reference);
             if *kind == CONFIG_MAP {
                 snapshot.insert_digest(reference.clone(), Ok(checksum::digest_config_map(&object)));
@@ -77,7 +87,7 @@ impl Given {
             }
             snapshot.insert(reference, Arc::new(object));
         }
-        snapshot
+        snapshots
     }
 }
 

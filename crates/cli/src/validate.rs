@@ -24,6 +24,7 @@ use finding::{Finding, Report};
 use objects::kind::{ALERT_PROVIDER, CANARY, METRIC_TEMPLATE};
 use output::Form;
 use rules::Level;
+use schema::Schemas;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -123,8 +124,9 @@ fn number(count: usize, what: &str) -> String {
 
 /// Every check over all manifests.
 fn check(given: &Given, provider: &str, report: &mut Report) {
+    let mut schemas = Schemas::new();
     for manifest in given.all() {
-        schema::check(manifest, report);
+        schemas.check(manifest, report);
     }
     for template in given.of(&METRIC_TEMPLATE) {
         metrics::check_template(given, template, report);

@@ -69,7 +69,7 @@ impl Stage {
         if let (None, Some(reference)) = (scaler, rollout.autoscaler.as_ref().filter(|it| it.kind == "ScaledObject")) {
             return Err(unknown("autoscaler kind", &reference.kind, "spec.autoscalerRef.kind"));
         }
-        Ok(Self { router, target, scaler, live: given.snapshot(), changes: Vec::new(), rollout })
+        Ok(Self { router, target, scaler, live: given.snapshot(&rollout.namespace), changes: Vec::new(), rollout })
     }
 
     /// What the router can do for this Canary.

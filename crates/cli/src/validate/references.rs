@@ -211,10 +211,10 @@ fn long_names(case: &Case<'_>, report: &mut Report) {
 /// Another Canary for the same thing, told at the later one.
 fn shared(case: &Case<'_>, report: &mut Report) {
     for other in case.given.of(&objects::kind::CANARY).take_while(|other| other.source != case.manifest.source) {
-        let Ok(canary) = case.given.canary(other) else { continue };
-        if canary.metadata.namespace != case.rollout.namespace {
+        if case.given.namespace_of(other) != case.rollout.namespace {
             continue;
         }
+        let Ok(canary) = case.given.canary(other) else { continue };
         let theirs = api::Rollout::resolve(&canary, &case.settings);
         let place = place(other);
         if theirs.target == case.rollout.target {

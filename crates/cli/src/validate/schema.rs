@@ -9,6 +9,7 @@ use super::words::{enumeration, nearest};
 use crate::manifests::Manifest;
 use regex::Regex;
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 const GROUP: &str = "flagger.app/";
 const KINDS: [&str; 3] = ["Canary", "MetricTemplate", "AlertProvider"];
@@ -20,38 +21,52 @@ const ANALYSIS: &str = "spec.analysis";
 const FORMER_ANALYSIS: &str = "canaryAnalysis";
 const STRATEGIES: [&str; 3] = ["iterations", "stepWeight", "stepWeights"];
 
-/// Checks an object if it is one of our kinds.
-pub(super) fn check(manifest: &Manifest, report: &mut Report) {
-    if !manifest.api_version().starts_with(GROUP) {
-        return;
-    }
-    if !KINDS.contains(&manifest.kind()) {
-        let advice = nearest(manifest.kind(), KINDS)
-            .map_or_else(|| format!("there is {}", enumeration(KINDS)), |kind| format!("did you mean {kind}?"));
-        return report.add(&API_VERSION, manifest, "kind", format!("there is no kind {}", manifest.kind()), advice);
-    }
-    if manifest.api_version() != api::API_VERSION {
-        let message = format!("{} is not served", manifest.api_version());
-        report.add(&API_VERSION, manifest, "apiVersion", message, format!("write {}", api::API_VERSION));
-    }
-    let Some(schema) = schema_of(manifest.kind()) else { return };
-    let mut walk = Walk { manifest, schema: &schema, report };
-    walk.object(&schema, &manifest.object, "");
-    if manifest.kind() == "Canary" {
-        analysis_kind(manifest, report);
-        backends_have_ports(manifest, report);
-    }
+/// The schemas of our kinds, and their patterns as far as they were needed.
+#[derive(Debug)]
+pub(super) struct Schemas {
+    by_kind: Vec<(&'static str, Value)>,
+    patterns: HashMap<String, Option<Regex>>,
 }
 
-fn schema_of(kind: &str) -> Option<Value> {
-    let definition =
-        api::crd::all().into_iter().find(|definition| objects::paths::text(definition, "/spec/names/kind") == kind)?;
-    definition.pointer("/spec/versions/0/schema/openAPIV3Schema").cloned()
+impl Schemas {
+    /// Those that this version ships.
+    pub(super) fn new() -> Self {
+        let schema = |kind| {
+            let definitions = api::crd::all();
+            let own =
+                definitions.iter().find(|definition| objects::paths::text(definition, "/spec/names/kind") == kind)?;
+            Some((kind, own.pointer("/spec/versions/0/schema/openAPIV3Schema")?.clone()))
+        };
+        Self { by_kind: KINDS.into_iter().filter_map(schema).collect(), patterns: HashMap::new() }
+    }
+
+    /// Checks an object if it is one of our kinds.
+    pub(super) fn check(&mut self, manifest: &Manifest, report: &mut Report) {
+        if !manifest.api_version().starts_with(GROUP) {
+            return;
+        }
+        let Some((_, schema)) = self.by_kind.iter().find(|(kind, _)| *kind == manifest.kind()) else {
+            let advice = nearest(manifest.kind(), KINDS)
+                .map_or_else(|| format!("there is {}", enumeration(KINDS)), |kind| format!("did you mean {kind}?"));
+            return report.add(&API_VERSION, manifest, "kind", format!("there is no kind {}", manifest.kind()), advice);
+        };
+        if manifest.api_version() != api::API_VERSION {
+            let message = format!("{} is not served", manifest.api_version());
+            report.add(&API_VERSION, manifest, "apiVersion", message, format!("write {}", api::API_VERSION));
+        }
+        let mut walk = Walk { manifest, schema, patterns: &mut self.patterns, report };
+        walk.object(schema, &manifest.object, "");
+        if manifest.kind() == "Canary" {
+            analysis_kind(manifest, report);
+            backends_have_ports(manifest, report);
+        }
+    }
 }
 
 struct Walk<'a> {
     manifest: &'a Manifest,
     schema: &'a Value,
+    patterns: &'a mut HashMap<String, Option<Regex>>,
     report: &'a mut Report,
 }
 
@@ -120,7 +135,8 @@ impl Walk<'_> {
             return self.wrong(path, format!("there is no `{text}`"), advice);
         }
         let Some(pattern) = schema.get("pattern").and_then(Value::as_str) else { return };
-        if Regex::new(pattern).is_ok_and(|regex| !regex.is_match(text)) {
+        let regex = self.patterns.entry(pattern.to_owned()).or_insert_with(|| Regex::new(pattern).ok());
+        if regex.as_ref().is_some_and(|regex| !regex.is_match(text)) {
             let advice = if pattern == DURATION {
                 "write minutes or seconds first, as in 30s, 1m or 1m30s"
             } else {
