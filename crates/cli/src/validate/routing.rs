@@ -230,6 +230,7 @@ fn impossible(case: &Case<'_>, error: &StageError, other: bool, report: &mut Rep
         let message = format!("provider {} needs a Gateway", case.rollout.provider);
         case.add(report, &MISSING_REFERENCE, "spec.service.gatewayRefs", message, advice);
     } else if !other && !text.contains("not found") {
-        case.add(report, &CANNOT_RENDER, error.path, text, "correct what it names");
+        let path = if text.contains("matching selectors") { "spec.service.match" } else { error.path };
+        case.add(report, &CANNOT_RENDER, path, text.trim(), "correct what it names");
     }
 }

@@ -19,14 +19,30 @@ impl Broken {
     /// The manifests of an example, nothing broken yet.
     pub(crate) fn of(example: &str) -> Self {
         let folder = examples().join(example);
-        let mut files: Vec<(String, String)> = fs::read_dir(&folder)
-            .unwrap_or_else(|error| panic!("{}: {error}", folder.display()))
-            .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        let paths = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        let paths = paths.map(|entry| entry.unwrap().path());
+        let manifests = paths.filter(|path| path.extension().is_some_and(|extension| extension == "yaml"));
+        let mut files: Vec<(String, String)> = manifests
             .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read_to_string(&path).unwrap()))
             .collect();
         files.sort();
         Self { files }
+    }
+
+    /// The manifests of an example with one of its Canaries as `canary.yaml`.
+    pub(crate) fn with_app(example: &str, canary: &str) -> Self {
+        let content = fs::read_to_string(examples().join(example).join(canary)).unwrap();
+        Self::of(&format!("{example}/app")).add("canary.yaml", &content)
+    }
+
+    /// No file yet.
+    pub(crate) fn nothing() -> Self {
+        Self { files: Vec::new() }
+    }
+
+    /// The contents of all files.
+    pub(crate) fn contents(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(|(_, content)| content.as_str())
     }
 
     /// Every occurrence of a text in a file; there must be one.

@@ -4,7 +4,9 @@
 
 mod analysis;
 mod breaking;
+mod mutants;
 mod outputs;
+mod references;
 mod schema;
 mod world;
 

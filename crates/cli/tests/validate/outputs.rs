@@ -138,3 +138,19 @@ fn the_documentation_lists_the_rules() {
         "docs/validate.md is stale: replace its table by what `kubectl-flagger validate --rules` prints"
     );
 }
+
+/// A rule that no test finds may be one that finds nothing.
+#[test]
+fn every_rule_is_found_by_a_test() {
+    let sources = [
+        include_str!("analysis.rs"),
+        include_str!("references.rs"),
+        include_str!("schema.rs"),
+        include_str!("world.rs"),
+    ]
+    .concat();
+    let rules = run(&examples(), &["validate", "--rules"]).stdout;
+    let ids = rules.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`')).map(|(id, _)| id);
+    let untested: Vec<&str> = ids.filter(|id| !sources.contains(&format!("[{id}]"))).collect();
+    assert_eq!(untested, [""; 0]);
+}
