@@ -180,6 +180,10 @@ fn every_readme_is_true() {
         assert!(commands.iter().any(|command| command.ends_with("# rolled back")), "{}", folder.display());
         for line in commands {
             let (command, outcome) = line.split_once(" # ").unwrap_or((line, ""));
+            // Rehearsals with nothing but files are another test.
+            if command.starts_with("rehearse") && !command.contains(" --") {
+                continue;
+            }
             let program = env!("CARGO_BIN_EXE_kubectl-flagger");
             let output = Command::new(program).args(command.split_whitespace()).current_dir(root()).output().unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr);

@@ -11,6 +11,9 @@ use objects::Kind;
 use objects::kind::DEPLOYMENT;
 use std::sync::Arc;
 
+/// How the loader marks what kustomize made.
+const KUSTOMIZED: &str = "(kustomize)";
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Case<'g> {
@@ -69,9 +72,17 @@ impl<'g> Case<'g> {
                 other.source
             );
         }
-        let here = self.given.of(kind).filter(|other| self.given.namespace_of(other) == namespace);
-        match nearest(name, here.map(Manifest::name)) {
-            Some(meant) => format!("did you mean {meant}?"),
+        let here: Vec<&Manifest> =
+            self.given.of(kind).filter(|other| self.given.namespace_of(other) == namespace).collect();
+        if let Some(meant) = nearest(name, here.iter().map(|other| other.name())) {
+            return format!("did you mean {meant}?");
+        }
+        let renamed = here.iter().find(|other| other.name().starts_with(name) || other.name().ends_with(name));
+        match renamed {
+            Some(meant) if self.manifest.source.file.ends_with(KUSTOMIZED) => {
+                format!("did you mean {}? kustomize must be told of this reference, see docs/validate.md", meant.name())
+            }
+            Some(meant) => format!("did you mean {}?", meant.name()),
             None => "give its manifest with -f too, or make sure that the cluster has it".to_owned(),
         }
     }

@@ -77,7 +77,7 @@ fn an_ingress_that_is_missing() {
         &broken,
         0,
         &[
-            "./canary.yaml:15: warning: spec.ingressRef.name: there is no Ingress catalog in the namespace catalog among the manifests; give its manifest with -f too, or make sure that the cluster has it [missing-ingress]",
+            "./canary.yaml:15: warning: spec.ingressRef.name: there is no Ingress catalog in the namespace catalog among the manifests; did you mean catalog-public? [missing-ingress]",
         ],
     );
 }

@@ -138,7 +138,7 @@ fn a_config_that_is_missing() {
         &broken,
         0,
         &[
-            "./checkout.yaml:52: warning: spec.template.spec.containers[0].envFrom[0].configMapRef.name: there is no ConfigMap checkout in the namespace shop among the manifests; give its manifest with -f too, or make sure that the cluster has it [missing-config]",
+            "./checkout.yaml:52: warning: spec.template.spec.containers[0].envFrom[0].configMapRef.name: there is no ConfigMap checkout in the namespace shop among the manifests; did you mean checkout-settings? [missing-config]",
         ],
     );
 }
