@@ -169,7 +169,7 @@ async fn rehearse(options: &Options) -> Result<Report, Refusal> {
 
 fn tell(options: &Options, report: &Report) {
     match options.output {
-        Output::Text => say(&text::render(report)),
+        Output::Text => say(&text::render(report, options.real_time)),
         Output::Json => match serde_json::to_string_pretty(report) {
             Ok(text) => say(&format!("{text}\n")),
             Err(error) => eprintln!("the report cannot be written: {error}"),

@@ -111,7 +111,8 @@ pub(crate) fn findings(manifests: Vec<Manifest>, namespace: &str, provider: &str
     report.sort();
     let wanted = report.findings.into_iter().filter(|finding| !skip.iter().any(|id| id == finding.rule.id));
     let found = wanted.map(|Finding { rule, level, mut problem, .. }| {
-        problem.advice = format!("{} [{}]", problem.advice, rule.id);
+        let last = if problem.advice.is_empty() { &mut problem.message } else { &mut problem.advice };
+        last.extend([" [", rule.id, "]"]);
         Found { is_error: level == Level::Error && *rule != rules::MISSING_GATEWAY, problem }
     });
     found.collect()

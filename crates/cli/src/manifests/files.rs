@@ -88,7 +88,7 @@ fn kustomize(folder: &Path, problems: &mut Vec<Problem>) -> Option<Text> {
         }
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr);
-            let said = said.trim().trim_start_matches("error: ").replace('\n', " ");
+            let said = reason(&said);
             Problem::about(shown, format!("kubectl kustomize refuses it: {said}"), "mend the kustomization")
         }
         Err(error) => Problem::about(
@@ -101,4 +101,11 @@ fn kustomize(folder: &Path, problems: &mut Vec<Problem>) -> Option<Text> {
     };
     problems.push(problem);
     None
+}
+
+/// What kubectl says is wrong, without the head of its log line.
+fn reason(said: &str) -> String {
+    let said = said.trim().trim_start_matches("error: ");
+    let logged = said.split_once("err=\"").and_then(|(_, rest)| rest.strip_suffix('"'));
+    logged.map_or_else(|| said.to_owned(), |text| text.replace("\\\"", "\"")).replace('\n', " ")
 }

@@ -50,11 +50,8 @@ impl Net {
         if let Some(index) = role::mark_of(url) {
             return self.hook(&of_canary, index, &body);
         }
-        let elapsed = self.tape.elapsed();
-        let measured = self.roles.iter().find_map(|role| Some((role, role.measured(request, elapsed)?)));
-        if let Some((role, (question, value, passed))) = measured {
-            self.tape.put(&role.full_name, What::Metric { name: question.metric.clone(), value, passed });
-            return prometheus(value.map(|value| question.on_the_wire(value)));
+        if let Some(response) = self.metric(request) {
+            return response;
         }
         if request.body.is_some() {
             self.alert(url, &body);
@@ -65,6 +62,16 @@ impl Net {
         let address = address.split_once("/api/v1/").map_or(address.as_str(), |(address, _)| address).to_owned();
         self.tape.put_once("", What::Probe { address });
         prometheus(Some(1.0))
+    }
+
+    /// A metric's value. Where several metrics or Canaries ask the same, it is the turn of the one that was asked least.
+    fn metric(&self, request: &Request) -> Option<Response> {
+        let candidates =
+            self.roles.iter().flat_map(|role| role.may_ask(request).into_iter().map(move |one| (role, one)));
+        let (role, (index, _)) = candidates.min_by_key(|(_, (_, asked))| *asked)?;
+        let (question, value, passed) = role.measured(index, self.tape.elapsed())?;
+        self.tape.put(&role.full_name, What::Metric { name: question.metric.clone(), value, passed });
+        Some(prometheus(value.map(|value| question.on_the_wire(value))))
     }
 
     fn event(&self, canary: &str, body: &Value) {

@@ -204,6 +204,10 @@ fn last_complaint<'a>(entries: &[&'a Entry]) -> Option<&'a str> {
 fn warnings(stage: &Stage, notes: Vec<String>) -> Vec<String> {
     let mut warnings = notes;
     for (name, text) in stage.watch.limits() {
+        // Validation has said it already, with the place.
+        if warnings.iter().any(|warning| warning.contains(&text)) {
+            continue;
+        }
         warnings.push(format!("{name}: {text}"));
     }
     for role in &stage.roles {

@@ -11,6 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+/// Longest time that is waited for by itself. Somebody who wants more says so.
+const LONGEST: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Put behind the URL of a hook, so that it is known which one is called: their requests do not say. A fragment is never sent.
 const MARK: &str = "#rehearsed-hook-";
 
@@ -94,7 +96,7 @@ impl Role {
     }
 
     /// Twice the time that a release can take by the spec, whatever is answered, but for gates that stay closed: every step, every failed check, both
-    /// waits for pods, and ten minutes for the rest.
+    /// waits for pods, and ten minutes for the rest; a week at most.
     pub(super) fn patience(&self) -> Duration {
         let rollout = &self.rollout;
         let (mut weight, mut steps) = (0, u64::try_from(rollout.analysis.iterations).unwrap_or_default());
@@ -109,7 +111,11 @@ impl Role {
         let rounds = u32::try_from(rounds.saturating_add(3)).unwrap_or(u32::MAX);
         let pods = Duration::from_secs(u64::try_from(rollout.progress_deadline_seconds).unwrap_or_default());
         let once = rollout.interval.to_std().saturating_mul(rounds).saturating_add(pods.saturating_mul(2));
-        once.saturating_add(Duration::from_secs(600)).saturating_mul(2)
+        once.saturating_add(Duration::from_secs(600)).saturating_mul(2).min(LONGEST)
+    }
+
+    fn asked(&self, key: (bool, usize)) -> usize {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).get(&key).copied().unwrap_or_default()
     }
 
     fn count(&self, key: (bool, usize)) -> usize {
@@ -119,10 +125,16 @@ impl Role {
         *count - 1
     }
 
-    /// The question that a request asks, what is answered (in the unit of the threshold), and whether that passes.
-    pub(super) fn measured(&self, request: &Request, elapsed: Duration) -> Option<(&Question, Option<f64>, bool)> {
+    /// The numbers of the questions that a request may ask, each with how often it was asked.
+    pub(super) fn may_ask(&self, request: &Request) -> Vec<(usize, usize)> {
         let url = bare(request.url.reveal());
-        let (index, question) = self.questions.iter().enumerate().find(|(_, question)| question.url == url)?;
+        let same = self.questions.iter().enumerate().filter(|(_, question)| question.url == url);
+        same.map(|(index, _)| (index, self.asked((true, index)))).collect()
+    }
+
+    /// The question with that number is asked: what is answered (in the unit of the threshold), and whether that passes.
+    pub(super) fn measured(&self, index: usize, elapsed: Duration) -> Option<(&Question, Option<f64>, bool)> {
+        let question = self.questions.get(index)?;
         let value = question.answers.at(self.count((true, index)), elapsed).flatten();
         Some((question, value, value.is_some_and(|value| question.passes(value))))
     }

@@ -16,8 +16,8 @@ pub(super) fn clock(seconds: f64) -> String {
     if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
 }
 
-/// The whole report.
-pub(super) fn render(report: &Report) -> String {
+/// The whole report; without the timeline if it was told when it happened.
+pub(super) fn render(report: &Report, told: bool) -> String {
     let mut text = String::new();
     for canary in &report.canaries {
         head(&mut text, canary);
@@ -25,7 +25,7 @@ pub(super) fn render(report: &Report) -> String {
     let several = report.canaries.len() > 1;
     for (part, title) in [(Part::Initialisation, "Initialisation"), (Part::Release, "Release")] {
         let entries: Vec<&Entry> = report.timeline.iter().filter(|entry| entry.part == part).collect();
-        if !entries.is_empty() {
+        if !told && !entries.is_empty() {
             let _ = writeln!(text, "\n{title}");
             timeline(&mut text, &entries, several);
         }
