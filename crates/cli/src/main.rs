@@ -43,6 +43,11 @@ enum Command {
     /// Exit codes: 0 ended by a signal; that of the command; 3 it could not start.
     Lab(lab::Options),
     /// Shows a release before it happens: your own manifests, the real controller, a cluster in this process, simulated time.
+    ///
+    /// The Canary is initialised, then its target gets a new image. Told are the timeline, who is asked what, where 10,000 requests would go,
+    /// and the objects that are made and changed. Nothing is sent anywhere: metrics and hooks answer as told here.
+    /// Exit codes: 0 promoted; 1 rolled back, or not ended in time; 2 broken input; 3 it could not start.
+    #[command(after_long_help = rehearse::EXAMPLES)]
     Rehearse(rehearse::Options),
 }
 

@@ -28,6 +28,20 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+/// At the end of the help.
+pub(crate) const EXAMPLES: &str = "\
+Examples:
+  A release that goes well:
+    kubectl flagger rehearse -f deploy/
+  Another image; a metric that is fine for two minutes and bad from then on:
+    kubectl flagger rehearse -f deploy/ --set-image web=registry.example/web:2.0 --metric latency=2m:200,1h:900
+  A hook that fails once; a gate that opens after ten minutes:
+    kubectl flagger rehearse -f deploy/ --hook smoke-test=500,200 --hook approval=10m:403,1s:200
+  New pods that never become ready:
+    kubectl flagger rehearse -f deploy/ --never-ready
+  What kustomize or helm makes, for machines:
+    helm template shop ./chart | kubectl flagger rehearse -f - -n shop -o json";
+
 /// The command line.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
@@ -45,7 +59,9 @@ pub(crate) struct Options {
     /// Metrics that are not named answer what passes.
     #[arg(long = "metric", value_name = "NAME=VALUE[,VALUE...]", value_parser = answers::metric)]
     metrics: Vec<Named<Option<f64>>>,
-    /// What a hook answers: an HTTP status for each call, the last one stays; or a series over time. Default: 200.
+    /// What a hook answers: an HTTP status for each call, the last one stays; or a series over time.
+    ///
+    /// Default: 200, and 403 for hooks of type rollback, which then do not roll back.
     #[arg(long = "hook", value_name = "NAME=CODE[,CODE...]", value_parser = answers::hook)]
     hooks: Vec<Named<u16>>,
     /// Rehearse only this Canary (NAME or NAME.NAMESPACE). Default: all of them.

@@ -200,6 +200,25 @@ fn a_user_of_an_ab_test_is_shown() {
 }
 
 #[test]
+fn mirrored_requests_are_counted_apart() {
+    let outcome = with(("maxWeight: 40", "maxWeight: 40\n    mirror: true"), &[]);
+    outcome.says("+00:05  traffic  10,000 to cart-primary, copies of 10,000 to cart");
+    outcome.says("+00:35  traffic  8,000 to cart-primary, 2,000 to cart");
+}
+
+#[test]
+fn canaries_that_ask_the_same_are_answered_in_turns() {
+    let (shop, canary) =
+        (SHOP.replace("namespace: shop", "namespace: prod"), CANARY.replace("namespace: shop", "namespace: prod"));
+    let folder = Folder::new(SHOP, CANARY, &[("prod/all.yaml", &format!("{shop}---\n{canary}"))]);
+    let outcome = folder.rehearse(&["-f", "app", "-f", "prod", "--metric", "latency=100,900,900"]);
+    assert_eq!(outcome.code, 1, "{}{}", outcome.out, outcome.err);
+    for namespace in ["shop", "prod"] {
+        outcome.says(&format!("cart.{namespace} is rolled back after 01:35, registry.example/cart:1.4.2 serves all users: Halt cart.{namespace} advancement latency 900.00 > 500"));
+    }
+}
+
+#[test]
 fn the_json_has_the_documented_shape() {
     let outcome = shop(&["-o", "json", "--metric", "latency=900"]);
     let report = outcome.json();
@@ -216,9 +235,7 @@ fn the_json_has_the_documented_shape() {
             "provider",
             "strategy",
             "target",
-            "container",
-            "oldImage",
-            "newImage",
+            "images",
             "outcome",
             "seconds",
             "sentence",
@@ -226,6 +243,7 @@ fn the_json_has_the_documented_shape() {
             "hooks"
         ]
     );
+    assert_eq!(keys(&canary["images"][0]), ["container", "old", "new"]);
     assert_eq!(keys(&canary["metrics"][0]), ["metric", "provider", "address", "query", "passes"]);
     assert_eq!(keys(&canary["hooks"][0]), ["name", "type", "url"]);
     let of_kind = |kind: &str| {
@@ -518,6 +536,10 @@ fn wrong_flags_are_told_with_what_there_is() {
             "--metric: no Canary has a metric speed; known: latency, p95, request-success-rate",
         ),
         (&["-f", "app", "--hook", "gate=200"], "--hook: no Canary has a hook gate; known: smoke"),
+        (
+            &["-f", "app", "--set-image", "registry.example/cart:1.4.2"],
+            "--set-image: container web has the image registry.example/cart:1.4.2 already; that is no release; give another image",
+        ),
         (&["-f", "app", "--set-image", "app=x:2"], "--set-image: no target has a container app; known: web"),
     ] {
         let outcome = folder.rehearse(arguments);

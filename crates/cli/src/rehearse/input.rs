@@ -1,8 +1,9 @@
 //! From manifests and flags to a set stage, or to everything that is wrong with them.
 
 use super::refusal;
+use super::release::Release;
 use super::role::{self, Role, Wishes};
-use super::stage::{self, Release};
+use super::stage;
 use super::{Options, definitions};
 use crate::manifests::{self, Manifest, Problem};
 use crate::validate;
@@ -34,7 +35,7 @@ const CLUSTER_SCOPED: [&str; 12] = [
 pub(super) struct Input {
     pub(super) lab: Lab,
     pub(super) roles: Vec<Arc<Role>>,
-    pub(super) releases: Vec<Option<Release>>,
+    pub(super) releases: Vec<Release>,
     pub(super) settings: Arc<Settings>,
     /// What should be known.
     pub(super) notes: Vec<String>,

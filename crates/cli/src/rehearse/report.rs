@@ -3,8 +3,9 @@
 //! The shape is documented in docs/rehearse.md; a change that is no addition raises [`SCHEMA_VERSION`].
 
 use super::changes::{self, Change};
+use super::release::{Image, Release};
 use super::role::{Hook, Question, Role};
-use super::stage::{Captures, Release, Stage};
+use super::stage::{Captures, Stage};
 use super::tape::{Entry, Part, What};
 use objects::paths::{list, text};
 use serde::Serialize;
@@ -66,13 +67,8 @@ pub(super) struct CanaryReport {
     pub(super) strategy: &'static str,
     /// The workload, as `KIND/NAME`.
     pub(super) target: String,
-    /// The container whose image changes, and the images; none without a release.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) container: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) old_image: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) new_image: Option<String>,
+    /// The images that change; none without a release.
+    pub(super) images: Vec<Image>,
     /// How it ended.
     pub(super) outcome: Outcome,
     /// Seconds from the release, or from the beginning if there was none, to the end.
@@ -97,13 +93,13 @@ pub(super) struct Moment {
 
 impl Report {
     /// What came out.
-    pub(super) fn new(stage: &Stage, releases: &[Option<Release>], captures: &Captures, notes: Vec<String>) -> Self {
+    pub(super) fn new(stage: &Stage, releases: &[Release], captures: &Captures, notes: Vec<String>) -> Self {
         let timeline = stage.tape.since(0);
         let canaries: Vec<CanaryReport> = stage
             .roles
             .iter()
             .zip(releases)
-            .map(|(role, release)| canary(captures, role, release.as_ref(), &timeline))
+            .map(|(role, release)| canary(captures, role, release, &timeline))
             .collect();
         let outcome = canaries.iter().map(|canary| canary.outcome).max().unwrap_or(Outcome::Unfinished);
         let warnings = warnings(stage, notes);
@@ -124,7 +120,7 @@ fn moments(captures: &Captures) -> Vec<Moment> {
     moments
 }
 
-fn canary(captures: &Captures, role: &Role, release: Option<&Release>, timeline: &[Entry]) -> CanaryReport {
+fn canary(captures: &Captures, role: &Role, release: &Release, timeline: &[Entry]) -> CanaryReport {
     let rollout = &role.rollout;
     let (outcome, seconds, sentence) = verdict(captures, role, release, timeline);
     CanaryReport {
@@ -133,9 +129,7 @@ fn canary(captures: &Captures, role: &Role, release: Option<&Release>, timeline:
         provider: rollout.provider.clone(),
         strategy: rollout.strategy.label(),
         target: format!("{}/{}", rollout.target.kind, rollout.target.name),
-        container: release.map(|release| release.container.clone()),
-        old_image: release.map(|release| release.from.clone()),
-        new_image: release.map(|release| release.to.clone()),
+        images: release.clone(),
         outcome,
         seconds,
         sentence,
@@ -144,7 +138,7 @@ fn canary(captures: &Captures, role: &Role, release: Option<&Release>, timeline:
     }
 }
 
-fn verdict(captures: &Captures, role: &Role, release: Option<&Release>, timeline: &[Entry]) -> (Outcome, f64, String) {
+fn verdict(captures: &Captures, role: &Role, release: &Release, timeline: &[Entry]) -> (Outcome, f64, String) {
     let name = &role.full_name;
     let own: Vec<&Entry> = timeline.iter().filter(|entry| entry.canary == *name).collect();
     let phases = own.iter().rev().find_map(|entry| match &entry.what {
@@ -154,17 +148,17 @@ fn verdict(captures: &Captures, role: &Role, release: Option<&Release>, timeline
     let (phase, part, at) = phases.unwrap_or(("", Part::Initialisation, 0.0));
     let rounds = own.iter().filter(|entry| entry.part == Part::Release && is_round(entry)).count();
     let complaint = || last_complaint(&own).map(|text| format!(": {text}")).unwrap_or_default();
-    let image = release.map_or("the new revision", |release| release.to.as_str());
+    let images = |part: fn(&Image) -> &str| release.iter().map(part).collect::<Vec<_>>().join(" and ");
+    let (old, new) = (images(|image| &image.old), images(|image| &image.new));
     let after = super::text::clock(at);
     let waited = captures.waited.as_secs_f64().round();
     let end = super::text::clock(waited);
     let (outcome, sentence) = match (phase, part) {
         ("Succeeded", Part::Release) => {
             let checks = if rounds == 0 { "nothing was measured".to_owned() } else { format!("{rounds} measurements") };
-            (Outcome::Promoted, format!("{name} is promoted after {after} ({checks}): {image} serves all users."))
+            (Outcome::Promoted, format!("{name} is promoted after {after} ({checks}): {new} serves all users."))
         }
         ("Failed", Part::Release) => {
-            let old = release.map_or("the old revision", |release| release.from.as_str());
             (Outcome::RolledBack, format!("{name} is rolled back after {after}, {old} serves all users{}", complaint()))
         }
         ("Initialized", Part::Initialisation) if captures.last == Some(Part::Initialisation) => {

@@ -2,6 +2,7 @@
 
 use super::changes::{self, Capture};
 use super::net::{EVENTS, Net};
+use super::release::Release;
 use super::role::{Role, Wishes};
 use super::tape::{Part, Tape};
 use super::watch::Watch;
@@ -35,14 +36,6 @@ pub(super) struct Rules {
     pub(super) until: Duration,
     /// Whether there is no release.
     pub(super) initialize_only: bool,
-}
-
-/// A release: the image of one container of one target.
-#[derive(Debug, Clone)]
-pub(super) struct Release {
-    pub(super) container: String,
-    pub(super) from: String,
-    pub(super) to: String,
 }
 
 /// The objects at the moments that are shown.
@@ -108,7 +101,7 @@ impl Stage {
         &self,
         rules: &Rules,
         settings: &Arc<api::Settings>,
-        releases: &[Option<Release>],
+        releases: &[Release],
         mut tell: impl FnMut(&Self),
     ) -> Result<Captures, String> {
         // Pods of what was there before are ready before anybody looks.
@@ -159,20 +152,22 @@ impl Stage {
         })
     }
 
-    fn release(&self, rules: &Rules, releases: &[Option<Release>]) -> Result<(), String> {
+    fn release(&self, rules: &Rules, releases: &[Release]) -> Result<(), String> {
         self.tape.begin(Part::Release);
         for (role, release) in self.roles.iter().zip(releases) {
             let (target, namespace) = (&role.rollout.target, &role.rollout.namespace);
             if !self.is_initialised(role) {
                 continue;
             }
-            let Some((release, live)) = release.as_ref().zip(self.lab.get(&target.kind, namespace, &target.name))
-            else {
+            let live = self.lab.get(&target.kind, namespace, &target.name).filter(|_| !release.is_empty());
+            let Some(live) = live else {
                 continue;
             };
             let mut containers: Vec<Value> = list(&live, "/spec/template/spec/containers").cloned().collect();
-            for container in containers.iter_mut().filter(|one| text(one, "/name") == release.container) {
-                objects::paths::set(container, &["image"], json!(release.to));
+            for container in &mut containers {
+                if let Some(image) = release.iter().find(|image| image.container == text(container, "/name")) {
+                    objects::paths::set(container, &["image"], json!(image.new));
+                }
             }
             let mut template = json!({"spec": {"containers": containers}});
             if rules.never_ready {

@@ -56,8 +56,8 @@ pub(super) fn live(entry: &Entry) -> String {
 fn head(text: &mut String, canary: &CanaryReport) {
     let CanaryReport { name, namespace, provider, strategy, target, .. } = canary;
     let _ = writeln!(text, "Canary {name}.{namespace}: {target} by {provider}, {strategy}");
-    if let (Some(container), Some(old), Some(new)) = (&canary.container, &canary.old_image, &canary.new_image) {
-        let _ = writeln!(text, "  release   {container}: {old} -> {new}");
+    for image in &canary.images {
+        let _ = writeln!(text, "  release   {}: {} -> {}", image.container, image.old, image.new);
     }
     for metric in &canary.metrics {
         let _ = writeln!(
