@@ -59,8 +59,28 @@ impl Given {
 
     /// A Canary as the controller reads it. Error: the field that cannot be read.
     pub(crate) fn canary(&self, manifest: &Manifest) -> Result<Canary, Box<Problem>> {
-        let mut canary: Canary =
-            api::decode(manifest.object.clone()).map_err(|error| Box::new(unreadable(manifest, &error)))?;
+        let read = self.read_canary(manifest, manifest.object.clone());
+        read.map_err(|error| Box::new(unreadable(manifest, &error)))
+    }
+
+    /// The same without the fields that cannot be read, and what is wrong with those. `None`: nothing is left.
+    pub(crate) fn canary_in_part(&self, manifest: &Manifest) -> (Option<Canary>, Vec<Problem>) {
+        let (mut object, mut problems) = (manifest.object.clone(), Vec::new());
+        loop {
+            match self.read_canary(manifest, object.clone()) {
+                Ok(canary) => return (Some(canary), problems),
+                Err(error) => {
+                    problems.push(unreadable(manifest, &error));
+                    if !clear(&mut object, &error.path) {
+                        return (None, problems);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_canary(&self, manifest: &Manifest, object: Value) -> Result<Canary, api::DecodeError> {
+        let mut canary: Canary = api::decode(object)?;
         self.namespace_of(manifest).clone_into(&mut canary.metadata.namespace);
         // What the API server gives every object; owner references of one Canary are told from those of another by it.
         canary.metadata.uid.clear();
@@ -99,6 +119,22 @@ pub(crate) fn group(manifest: &Manifest) -> &str {
 /// The problem of an object that is no Canary, MetricTemplate or AlertProvider.
 pub(crate) fn unreadable(manifest: &Manifest, error: &api::DecodeError) -> Problem {
     manifest.problem(&error.path, error.cause.to_string(), "correct the value")
+}
+
+/// Makes a field of a path such as `spec.analysis.stepWeights[1]` null. False: there is none, or it is null already.
+fn clear(object: &mut Value, path: &str) -> bool {
+    let mut place = object;
+    for part in path.split(['.', '[']).filter(|part| !part.is_empty()) {
+        let inner = match part.strip_suffix(']') {
+            Some(index) => index.parse::<usize>().ok().and_then(|index| place.get_mut(index)),
+            None => place.get_mut(part),
+        };
+        let Some(inner) = inner else { return false };
+        place = inner;
+    }
+    let had = !path.is_empty() && !place.is_null();
+    *place = Value::Null;
+    had
 }
 
 /// The settings of an operator whose default provider is this one.

@@ -137,19 +137,32 @@ fn check(given: &Given, provider: &str, report: &mut Report) {
     }
     let settings = given::settings(provider);
     for manifest in given.of(&CANARY) {
-        match given.canary(manifest) {
-            Ok(canary) => {
-                let case = Case::new(given, manifest, canary, &settings);
-                references::check(&case, report);
-                workload::check(&case, report);
-                analysis::check(&case, report);
-                metrics::check(&case, report);
-                hooks::check(&case, report);
-                routing::check(&case, report);
-            }
+        let (canary, problems) = given.canary_in_part(manifest);
+        let unreadable: Vec<String> = problems.iter().map(|problem| problem.path.clone()).collect();
+        for problem in problems {
             // Where the schema found the same field wrong, it says it better.
-            Err(problem) if report.findings.iter().any(|finding| finding.problem.path == problem.path) => {}
-            Err(problem) => report.add(&rules::SCHEMA, manifest, &problem.path, problem.message, problem.advice),
+            let is_same = |told: &manifests::Problem| told.file == problem.file && told.path == problem.path;
+            if !report.findings.iter().any(|finding| is_same(&finding.problem)) {
+                report.add(&rules::SCHEMA, manifest, &problem.path, problem.message, problem.advice);
+            }
         }
+        let Some(canary) = canary else { continue };
+        let case = Case::new(given, manifest, canary, &settings);
+        let before = report.findings.len();
+        references::check(&case, report);
+        workload::check(&case, report);
+        analysis::check(&case, report);
+        metrics::check(&case, report);
+        hooks::check(&case, report);
+        routing::check(&case, report);
+        // What is said of a field that could not be read, or of what holds it, is about its absence.
+        let is_told = |path: &str| {
+            unreadable
+                .iter()
+                .any(|field| field.starts_with(path) && !path.is_empty() || path.starts_with(field.as_str()))
+        };
+        let found = report.findings.split_off(before);
+        let is_own = |finding: &Finding| finding.problem.file == manifest.source.file && is_told(&finding.problem.path);
+        report.findings.extend(found.into_iter().filter(|finding| !is_own(finding)));
     }
 }

@@ -156,3 +156,21 @@ fn yaml_that_is_none_ends_with_2() {
         ],
     );
 }
+
+/// Numbers of the schema may be fractions where the controller has none.
+#[test]
+fn all_fields_that_cannot_be_read_are_told_and_the_rest_is_checked() {
+    let broken = Broken::of("nginx-latency")
+        .replace("canary.yaml", "targetPort: http", "targetPort: 99999999999")
+        .replace("canary.yaml", "threshold: 4", "threshold: 1.5")
+        .replace("canary.yaml", "max: 0.5", "max: 0.5\n        min: 3");
+    assert_findings(
+        &broken,
+        1,
+        &[
+            "./canary.yaml:23: error: spec.service.targetPort: 99999999999 is out of range; correct the value [schema]",
+            "./canary.yaml:26: error: spec.analysis.threshold: 1.5 is not a whole number; correct the value [schema]",
+            "./canary.yaml:36: error: spec.analysis.metrics[1].thresholdRange: min 3 is above max 0.5: no value passes; exchange them, or keep one of them [metric-bounds]",
+        ],
+    );
+}
