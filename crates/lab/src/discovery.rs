@@ -89,7 +89,10 @@ const PARTS: &[(&str, &str, &str, &[&str])] = &[
 ];
 
 fn entries(one: &Resource) -> Vec<Value> {
-    let verbs = ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+    let verbs = match one.custom() {
+        Some(_) => ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
+        None => ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"],
+    };
     let verbs: Vec<_> = verbs.iter().filter(|verb| one.table != "namespaces" || **verb != "deletecollection").collect();
     let mut entry = json!({"name": one.plural, "singularName": one.singular, "namespaced": one.namespaced, "kind": one.kind, "verbs": verbs});
     if !one.short_names.is_empty() {

@@ -241,6 +241,8 @@ pub enum Breach {
     Unsupported,
     /// Another one has it already.
     Duplicate,
+    /// What it names does not exist.
+    NotFound,
     /// It must not be set.
     Forbidden,
     /// It has too many characters or bytes.
@@ -280,6 +282,12 @@ impl FieldError {
         Self { field: field.into(), breach: Breach::Unsupported, value: shown(value), detail }
     }
 
+    /// `field: Too long: may not be more than 128 bytes`.
+    pub fn too_long(field: impl Into<String>, most: usize) -> Self {
+        let detail = format!("may not be more than {most} bytes");
+        Self { field: field.into(), breach: Breach::TooLong, value: String::new(), detail }
+    }
+
     /// `field: Duplicate value: "x"`.
     pub fn duplicate(field: impl Into<String>, value: &Value) -> Self {
         Self { field: field.into(), breach: Breach::Duplicate, value: shown(value), detail: String::new() }
@@ -296,6 +304,7 @@ impl FieldError {
             Breach::Required => "Required value",
             Breach::Unsupported => "Unsupported value",
             Breach::Duplicate => "Duplicate value",
+            Breach::NotFound => "Not found",
             Breach::Forbidden => "Forbidden",
             Breach::TooLong => "Too long",
             Breach::TooMany => "Too many",
@@ -310,6 +319,7 @@ impl FieldError {
             Breach::Required => "FieldValueRequired",
             Breach::Unsupported => "FieldValueNotSupported",
             Breach::Duplicate => "FieldValueDuplicate",
+            Breach::NotFound => "FieldValueNotFound",
             Breach::Forbidden => "FieldValueForbidden",
             Breach::TooLong => "FieldValueTooLong",
             Breach::TooMany => "FieldValueTooMany",

@@ -55,6 +55,7 @@ mod lab;
 mod media;
 mod nodes;
 mod openapi;
+mod options;
 mod parts;
 mod patch;
 mod paths;

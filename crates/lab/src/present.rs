@@ -53,6 +53,7 @@ impl View {
             }
             Form::Metadata => {
                 let items: Vec<Value> = objects.map(|object| partial(&object)).collect();
+                let items = if items.is_empty() { Value::Null } else { json!(items) };
                 json!({"kind": "PartialObjectMetadataList", "apiVersion": "meta.k8s.io/v1", "metadata": metadata, "items": items})
             }
             Form::Table => {

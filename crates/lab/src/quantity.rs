@@ -40,6 +40,21 @@ pub(crate) fn canonical(text: &str) -> Option<String> {
     Some(format!("{sign}{}", exponential(nano)))
 }
 
+/// About how much a canonical quantity is; none if it is no quantity.
+pub(crate) fn size(text: &str) -> Option<f64> {
+    let split = text.find(|letter: char| !letter.is_ascii_digit() && !matches!(letter, '.' | '+' | '-'));
+    let (number, suffix) = text.split_at_checked(split.unwrap_or(text.len()))?;
+    let number: f64 = number.parse().ok()?;
+    let power = |list: &[&str]| list.iter().position(|one| *one == suffix).and_then(|at| i32::try_from(at).ok());
+    if let Some(power) = power(&DECIMAL) {
+        return Some(number * 1000_f64.powi(power - 3));
+    }
+    if let Some(power) = power(&BINARY) {
+        return Some(number * 1024_f64.powi(power));
+    }
+    Some(number * 10_f64.powi(suffix.strip_prefix(['e', 'E'])?.parse().ok()?))
+}
+
 fn div_up(value: i128, by: i128) -> i128 {
     (value + by - 1) / by
 }

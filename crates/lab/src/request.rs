@@ -1,6 +1,7 @@
 //! A request taken apart: what is asked, by whom, in which form the answer is wanted; and the hook and the log that see it.
 
 use crate::failure::Failure;
+use crate::options::Parameters;
 use crate::paths::{self, Place};
 use http::{HeaderMap, Method, Request};
 use jiff::Timestamp;
@@ -128,13 +129,9 @@ pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 }
 
 fn verb(method: &Method, name: &str, query: &str) -> Verb {
-    let watches = || {
-        paths::query(query)
-            .iter()
-            .any(|(key, value)| key == "watch" && matches!(value.as_str(), "1" | "true" | "True" | "TRUE" | "t"))
-    };
+    let watches = || Parameters(&paths::query(query)).flag("watch");
     match (method.as_str(), name.is_empty()) {
-        ("GET" | "HEAD", _) if watches() => Verb::Watch,
+        ("GET" | "HEAD", true) if watches() => Verb::Watch,
         ("GET" | "HEAD", true) => Verb::List,
         ("GET" | "HEAD", false) => Verb::Get,
         ("POST", _) => Verb::Create,

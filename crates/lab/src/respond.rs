@@ -5,6 +5,7 @@ use crate::failure::{Failure, FieldError};
 use crate::lab::Inner;
 use crate::media::{self, Form};
 use crate::openapi;
+use crate::options::Parameters;
 use crate::parts;
 use crate::paths::{self as urls, Address, Place};
 use crate::present::View;
@@ -14,7 +15,7 @@ use crate::reviews;
 use crate::selector::Selector;
 use crate::server::Answer;
 use crate::table;
-use crate::verbs::{DeleteOptions, Desk, ListOptions, Part, PatchKind, Unknown, WriteOptions};
+use crate::verbs::{DeleteOptions, Desk, ListOptions, Part, PatchKind, WriteOptions};
 use crate::watch::{self, WatchOptions};
 use bytes::Bytes;
 use http::Request;
@@ -30,6 +31,7 @@ struct Exchange<'a> {
     query: Vec<(String, String)>,
     request: &'a Request<Bytes>,
     form: Form,
+    verb: Verb,
 }
 
 /// Answers a request. Refusals are answers too.
@@ -42,9 +44,14 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
     let address = match urls::parse(&call.path) {
         Place::Core => return Ok(Answer::json(200, &discovery::core())),
         Place::Groups => return Ok(Answer::json(200, &discovery::groups(&store.registry))),
-        Place::Group(group) => return Ok(Answer::json(200, &discovery::group(&store.registry, &group)?)),
+        Place::Group(group) => {
+            return Ok(
+                discovery::group(&store.registry, &group).map_or_else(|_| no_page(), |group| Answer::json(200, &group))
+            );
+        }
         Place::Version(group, version) => {
-            return Ok(Answer::json(200, &discovery::resources(&store.registry, &group, &version)?));
+            let resources = discovery::resources(&store.registry, &group, &version);
+            return Ok(resources.map_or_else(|_| no_page(), |resources| Answer::json(200, &resources)));
         }
         Place::Other if call.path == "/openapi/v3" => return Ok(Answer::json(200, &openapi::index(&store.registry))),
         Place::Other if call.path == "/openapi/v2" => {
@@ -72,21 +79,42 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
     let is_known = store.registry.iter().any(of_built_in);
     drop(store);
     let Some(resource) = resource else {
-        return if is_known { Err(Failure::no_such_path()) } else { Ok(Answer::text(404, "404 page not found\n")) };
+        return if is_known { Err(Failure::no_such_path()) } else { Ok(no_page()) };
     };
     if !resource.namespaced && !address.namespace.is_empty() {
         return Err(Failure::no_such_path());
     }
-    let form = media::accepted(header(request.headers(), "accept"))?;
-    Exchange { lab, resource, address, query: urls::query(&call.query), request, form }.answer(call.verb)
+    let form = media::accepted(header(request.headers(), "accept")).map_err(|why| without_streams(why, call))?;
+    Exchange { lab, resource, address, query: urls::query(&call.query), request, form, verb: call.verb }
+        .answer(call.verb)
 }
 
 fn other(path: &str) -> Result<Answer, Failure> {
     match path {
         "/version" | "/version/" => Ok(Answer::json(200, &discovery::version())),
         "/healthz" | "/livez" | "/readyz" => Ok(Answer::text(200, "ok")),
-        _ => Err(Failure::no_such_path()),
+        _ => Ok(no_page()),
     }
+}
+
+/// 404 of a path that is not even one of an API.
+fn no_page() -> Answer {
+    Answer::text(404, "404 page not found\n")
+}
+
+/// Streams are an offer to those only who may watch.
+fn without_streams(mut failure: Failure, call: &Call) -> Failure {
+    if !call.name.is_empty()
+        && let Some((before, _)) = failure.message.split_once(", application/json;stream=watch")
+    {
+        failure.message = before.to_owned();
+    }
+    failure
+}
+
+/// A list says more about a bad version than a watch.
+fn without_lead(message: &str) -> &str {
+    message.strip_prefix("invalid resource version: ").unwrap_or(message)
 }
 
 /// 422 for the parameter `resourceVersionMatch` of a watch.
@@ -119,7 +147,11 @@ impl Exchange<'_> {
             && namespace.is_empty()
             && !matches!(verb, Verb::List | Verb::Watch | Verb::DeleteCollection)
         {
-            return Err(if verb == Verb::Create { Failure::method_not_allowed() } else { Failure::no_such_path() });
+            return match verb {
+                Verb::Create if self.resource.custom().is_some() => Ok(no_page()),
+                Verb::Create => Err(Failure::method_not_allowed()),
+                _ => Err(Failure::no_such_path()),
+            };
         }
         match verb {
             Verb::Get => self.read(|desk| desk.get(namespace, name)),
@@ -208,7 +240,7 @@ impl Exchange<'_> {
     }
 
     fn watch(&self) -> Result<Answer, Failure> {
-        let is = |key: &str| matches!(self.parameter(key), "1" | "true");
+        let is = |key: &str| self.parameters().flag(key);
         let initial_events = is("sendInitialEvents");
         let version_match = self.parameter("resourceVersionMatch");
         if initial_events && version_match != "NotOlderThan" {
@@ -223,7 +255,10 @@ impl Exchange<'_> {
             view: self.view(),
             namespace: self.scope().map(str::to_owned),
             selector: self.selector()?,
-            after: self.version()?.filter(|version| *version > 0),
+            after: self
+                .version()
+                .map_err(|why| Failure::unknown(without_lead(&why.message)))?
+                .filter(|version| *version > 0),
             initial_events,
             bookmarks: is("allowWatchBookmarks"),
             timeout: self
@@ -272,8 +307,12 @@ impl Exchange<'_> {
         View { resource: Arc::clone(&self.resource), form: self.form, include, now: self.lab.clock().now() }
     }
 
+    fn parameters(&self) -> Parameters<'_> {
+        Parameters(&self.query)
+    }
+
     fn parameter(&self, key: &str) -> &str {
-        self.query.iter().find(|(of, _)| of == key).map(|(_, value)| value.as_str()).unwrap_or_default()
+        self.parameters().text(key)
     }
 
     fn content_type(&self) -> &str {
@@ -308,9 +347,12 @@ impl Exchange<'_> {
     }
 
     fn list_options(&self) -> Result<ListOptions, Failure> {
+        self.parameters().check_list()?;
+        let whole = self.parameter("resourceVersion") == "0" && self.parameter("continue").is_empty();
         Ok(ListOptions {
             selector: self.selector()?,
-            limit: self.parameter("limit").parse().unwrap_or_default(),
+            // What may be of any age comes from the server's cache, which knows no pages.
+            limit: usize::try_from(self.parameters().number("limit")?).ok().filter(|_| !whole).unwrap_or_default(),
             after: Some(self.parameter("continue").to_owned()).filter(|token| !token.is_empty()),
             version: self.version()?.unwrap_or_default(),
             exact: self.parameter("resourceVersionMatch") == "Exact",
@@ -318,29 +360,7 @@ impl Exchange<'_> {
     }
 
     fn write_options(&self) -> Result<WriteOptions, Failure> {
-        let manager = match self.parameter("fieldManager") {
-            "" => header(self.request.headers(), "user-agent").split('/').next().unwrap_or_default(),
-            manager => manager,
-        };
-        let unknown = match self.parameter("fieldValidation") {
-            "Strict" => Unknown::Refuse,
-            "Ignore" => Unknown::Ignore,
-            "" | "Warn" => Unknown::Warn,
-            other => return Err(Failure::bad_request(format!("invalid fieldValidation: {other}"))),
-        };
-        Ok(WriteOptions {
-            dry_run: self.is_dry_run(),
-            manager: manager.to_owned(),
-            named_manager: !self.parameter("fieldManager").is_empty(),
-            force: matches!(self.parameter("force"), "1" | "true"),
-            unknown,
-        })
-    }
-
-    /// Deletions say it in their body.
-    fn is_dry_run(&self) -> bool {
-        let in_body = || self.body().is_ok_and(|body| body.pointer("/dryRun/0") == Some(&json!("All")));
-        self.parameter("dryRun") == "All" || (self.request.method() == http::Method::DELETE && in_body())
+        self.parameters().write(self.verb, header(self.request.headers(), "user-agent"))
     }
 
     fn delete_options(&self) -> Result<DeleteOptions, Failure> {

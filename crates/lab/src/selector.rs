@@ -2,10 +2,11 @@
 //!
 //! Source: <https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors>
 
-use crate::failure::Failure;
+use crate::defaults::labels;
+use crate::failure::{Failure, FieldError};
 use crate::resource::Resource;
 use objects::paths;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Which objects are wanted.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,50 +77,80 @@ fn terms(text: &str) -> Vec<&str> {
         letter == ',' && depth == 0
     })
     .map(str::trim)
-    .filter(|term| !term.is_empty())
     .collect()
 }
 
 fn parse_labels(text: &str) -> Result<Vec<Requirement>, Failure> {
-    terms(text)
-        .into_iter()
-        .map(|term| {
-            parse_label(term).ok_or_else(|| Failure::bad_request(format!("unable to parse requirement: {term}")))
-        })
-        .collect()
+    if text.trim().is_empty() {
+        return Ok(Vec::new());
+    }
+    let terms = terms(text);
+    if let Some(at) = terms.iter().position(|term| term.is_empty()) {
+        let found = if at + 1 == terms.len() { "" } else { "," };
+        return Err(Failure::bad_request(format!("found '{found}', expected: identifier after ','")));
+    }
+    let refuse = |why: String| Failure::bad_request(format!("unable to parse requirement: {why}"));
+    terms.into_iter().map(|term| parse_label(term).and_then(check_label).map_err(refuse)).collect()
 }
 
-fn parse_label(term: &str) -> Option<Requirement> {
-    let one = |key: &str, value: &str| (key.trim().to_owned(), vec![value.trim().to_owned()]);
-    if let Some((key, values)) = term.split_once('(') {
-        let values = values.strip_suffix(')')?.split(',').map(|value| value.trim().to_owned()).collect();
-        let mut words = key.split_whitespace();
-        let key = words.next()?.to_owned();
-        return match words.next()? {
-            "in" => Some(Requirement::In(key, values)),
-            "notin" => Some(Requirement::NotIn(key, values)),
-            _ => None,
-        };
+fn parse_label(term: &str) -> Result<Requirement, String> {
+    if let Some(key) = term.strip_prefix('!') {
+        return Ok(Requirement::Absent(key.trim().to_owned()));
     }
-    if let Some((key, value)) = term.split_once("!=") {
-        let (key, values) = one(key, value);
-        return Some(Requirement::NotIn(key, values));
+    let end = term.find(|letter: char| letter.is_whitespace() || "=!<>(".contains(letter)).unwrap_or(term.len());
+    let (key, rest) = term.split_at(end);
+    let (key, rest) = (key.to_owned(), rest.trim());
+    let values = |rest: &str| -> Result<Vec<String>, String> {
+        let inner = rest.strip_prefix('(').ok_or_else(|| format!("found '{rest}' expected: '('"))?;
+        let inner = inner.strip_suffix(')').ok_or_else(|| "found '', expected: ',' or ')'".to_owned())?;
+        Ok(inner.split(',').map(|value| value.trim().to_owned()).collect())
+    };
+    let one = |value: &str| vec![value.trim().to_owned()];
+    let number = |value: &str| {
+        let why = "for 'Gt', 'Lt' operators, the value must be an integer";
+        value.trim().parse().map_err(|_| format!("values[0][{key}]: Invalid value: {:?}: {why}", value.trim()))
+    };
+    if rest.is_empty() {
+        return Ok(Requirement::Exists(key));
     }
-    if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-        let (key, values) = one(key, value);
-        return Some(Requirement::In(key, values));
+    if let Some(value) = rest.strip_prefix("!=") {
+        return Ok(Requirement::NotIn(key, one(value)));
     }
-    if let Some((key, value)) = term.split_once('>') {
-        return Some(Requirement::Greater(key.trim().to_owned(), value.trim().parse().ok()?));
+    if let Some(value) = rest.strip_prefix("==").or_else(|| rest.strip_prefix('=')) {
+        return Ok(Requirement::In(key, one(value)));
     }
-    if let Some((key, value)) = term.split_once('<') {
-        return Some(Requirement::Less(key.trim().to_owned(), value.trim().parse().ok()?));
+    if let Some(value) = rest.strip_prefix('>') {
+        return Ok(Requirement::Greater(key.clone(), number(value)?));
     }
-    let key = term.trim_start_matches('!').trim();
-    if key.is_empty() || key.contains(char::is_whitespace) {
-        return None;
+    if let Some(value) = rest.strip_prefix('<') {
+        return Ok(Requirement::Less(key.clone(), number(value)?));
     }
-    Some(if term.starts_with('!') { Requirement::Absent(key.to_owned()) } else { Requirement::Exists(key.to_owned()) })
+    let (word, list) = rest.split_once(|letter: char| letter.is_whitespace() || letter == '(').unwrap_or((rest, ""));
+    let list = rest.get(word.len()..).map_or(list, str::trim);
+    match word {
+        "in" => Ok(Requirement::In(key, values(list)?)),
+        "notin" => Ok(Requirement::NotIn(key, values(list)?)),
+        found => Err(format!("found '{found}', expected: in, notin, =, ==, !=, gt, lt")),
+    }
+}
+
+/// Keys and values must be ones that a label may have.
+fn check_label(requirement: Requirement) -> Result<Requirement, String> {
+    let mut errors = Vec::new();
+    let (key, values): (&str, &[String]) = match &requirement {
+        Requirement::In(key, values) | Requirement::NotIn(key, values) => (key, values),
+        Requirement::Exists(key)
+        | Requirement::Absent(key)
+        | Requirement::Greater(key, _)
+        | Requirement::Less(key, _) => (key, &[]),
+    };
+    labels::check_key(key, key, "<nil>", &mut errors);
+    for (at, value) in values.iter().enumerate() {
+        if let Some(why) = labels::check_value(value) {
+            errors.push(FieldError::invalid(format!("values[{at}][{key}]"), &json!(value), why));
+        }
+    }
+    errors.first().map_or(Ok(requirement), |error| Err(error.to_string()))
 }
 
 fn parse_fields(resource: &Resource, text: &str) -> Result<Vec<(String, String, bool)>, Failure> {
@@ -134,12 +165,21 @@ fn parse_fields(resource: &Resource, text: &str) -> Result<Vec<(String, String, 
         };
         let pointer = format!("/{}", key.trim().replace('.', "/"));
         if !is_selectable(resource, &pointer) {
-            return Err(Failure::bad_request(format!("field label not supported: {}", key.trim())));
+            return Err(Failure::bad_request(unknown_field(resource, key.trim())));
         }
         let pointer = if pointer == "/source" { "/source/component".to_owned() } else { pointer };
         fields.push((pointer, value.trim().to_owned(), equal));
     }
     Ok(fields)
+}
+
+/// Kinds that have fields of their own to select by say it in other words.
+fn unknown_field(resource: &Resource, key: &str) -> String {
+    let own = ["events", "pods", "services", "secrets", "namespaces", "nodes", "jobs.batch", "replicasets.apps"];
+    if resource.custom().is_some() || own.contains(&resource.table.as_str()) {
+        return format!("field label not supported: {key}");
+    }
+    format!("{key:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
 }
 
 fn is_selectable(resource: &Resource, pointer: &str) -> bool {
@@ -198,7 +238,6 @@ pub(crate) fn selects(selector: Option<&Value>, labels: Option<&Value>) -> bool 
 mod tests {
     use super::*;
     use crate::resource::Registry;
-    use serde_json::json;
 
     fn matches(labels: &str, fields: &str) -> bool {
         let pods = Registry::default().by_name("pods").unwrap();

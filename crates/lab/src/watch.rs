@@ -5,6 +5,7 @@
 
 use crate::failure::Failure;
 use crate::lab::Inner;
+use crate::media::Form;
 use crate::present::View;
 use crate::selector::Selector;
 use crate::store::{Change, Store, version_of};
@@ -19,6 +20,8 @@ use tokio::time::Instant;
 
 /// Time between bookmarks of a watch that asks for them.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
+/// A last bookmark comes so long before the end.
+const LAST_BOOKMARK: Duration = Duration::from_secs(2);
 /// How long a watch lives that does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(45 * 60);
 
@@ -51,6 +54,8 @@ struct Watch {
     ends: Instant,
     bookmark: Instant,
     over: bool,
+    /// Whether a table was shown already: its columns are described once.
+    described: bool,
 }
 
 /// Starts a watch. A version that is no longer kept is an error within the stream, as on the real server.
@@ -61,14 +66,16 @@ pub(crate) fn start(
 ) -> impl Stream<Item = Bytes> + Send + use<> {
     let table = options.view.resource.table.clone();
     let now = Instant::now();
+    let ends = now + options.timeout.unwrap_or(DEFAULT_TIMEOUT);
     let mut watch = Watch {
         lab: Arc::downgrade(lab),
         cursor: options.after.unwrap_or_else(|| store.version()),
         lines: VecDeque::new(),
         changed: store.changed_in(&table),
-        ends: now + options.timeout.unwrap_or(DEFAULT_TIMEOUT),
-        bookmark: now + BOOKMARK_EVERY,
+        ends,
+        bookmark: next_bookmark(now, ends),
         over: false,
+        described: false,
         options,
     };
     if watch.options.initial_events || watch.options.after.is_none() {
@@ -80,11 +87,9 @@ pub(crate) fn start(
 impl Watch {
     fn list(&mut self, store: &Store, table: &str) {
         let objects = store.list(table, self.options.namespace.as_deref());
-        let lines: Vec<_> = objects
-            .filter(|object| self.wants(object))
-            .map(|object| line("ADDED", &self.options.view.object(object)))
-            .collect();
-        self.lines.extend(lines);
+        let shown: Vec<_> =
+            objects.filter(|object| self.wants(object)).map(|object| self.options.view.object(object)).collect();
+        shown.into_iter().for_each(|object| self.push("ADDED", object));
         self.cursor = store.version();
         if self.options.initial_events && self.options.bookmarks {
             self.lines.push_back(line("BOOKMARK", &self.options.view.bookmark(self.cursor, true)));
@@ -114,8 +119,8 @@ impl Watch {
 
     fn tick(&mut self) {
         self.over = Instant::now() >= self.ends;
-        if self.options.bookmarks {
-            self.bookmark = Instant::now() + BOOKMARK_EVERY;
+        if self.options.bookmarks && !self.over {
+            self.bookmark = next_bookmark(Instant::now(), self.ends);
             self.lines.push_back(line("BOOKMARK", &self.options.view.bookmark(self.cursor, false)));
         }
     }
@@ -129,10 +134,12 @@ impl Watch {
         let store = lab.store();
         self.changed.mark_unchanged();
         self.options.view.now = lab.clock().now();
-        match store.changes(&self.options.view.resource.table, self.cursor) {
-            Ok(changes) => {
-                let lines: Vec<_> = changes.filter_map(|change| self.event(change)).collect();
-                self.lines.extend(lines);
+        let events = store
+            .changes(&self.options.view.resource.table, self.cursor)
+            .map(|changes| changes.filter_map(|change| self.event(change)).collect::<Vec<_>>());
+        match events {
+            Ok(events) => {
+                events.into_iter().for_each(|(kind, object)| self.push(kind, object));
             }
             Err(lost) => {
                 let failure = Failure::expired(format!("too old resource version: {} ({})", self.cursor, lost.oldest));
@@ -143,20 +150,32 @@ impl Watch {
         self.cursor = self.cursor.max(store.version());
     }
 
+    fn push(&mut self, kind: &str, mut object: Value) {
+        if self.options.view.form == Form::Table {
+            if self.described
+                && let Some(columns) = object.get_mut("columnDefinitions")
+            {
+                *columns = Value::Null;
+            }
+            self.described = true;
+        }
+        self.lines.push_back(line(kind, &object));
+    }
+
     /// What this watcher sees of a change: an object that enters or leaves the selection is added or deleted.
-    fn event(&self, change: &Change) -> Option<Bytes> {
+    fn event(&self, change: &Change) -> Option<(&'static str, Value)> {
         let before = change.before.as_deref().filter(|object| self.wants(object));
         let after = Some(&*change.after).filter(|object| !change.deleted && self.wants(object));
         let show = |object: &Value| self.options.view.object(object);
         match (before, after) {
             (None, None) => None,
-            (None, Some(after)) => Some(line("ADDED", &show(after))),
-            (Some(_), Some(after)) => Some(line("MODIFIED", &show(after))),
-            (Some(_), None) if change.deleted => Some(line("DELETED", &show(&change.after))),
+            (None, Some(after)) => Some(("ADDED", show(after))),
+            (Some(_), Some(after)) => Some(("MODIFIED", show(after))),
+            (Some(_), None) if change.deleted => Some(("DELETED", show(&change.after))),
             (Some(before), None) => {
                 let mut last = before.clone();
                 paths::set(&mut last, &["metadata", "resourceVersion"], json!(version_of(&change.after).to_string()));
-                Some(line("DELETED", &show(&last)))
+                Some(("DELETED", show(&last)))
             }
         }
     }
@@ -166,6 +185,14 @@ impl Watch {
         namespace.is_none_or(|namespace| namespace == paths::text(object, "/metadata/namespace"))
             && (self.options.selector.is_empty()
                 || self.options.selector.matches(&self.options.view.resource.present(object)))
+    }
+}
+
+fn next_bookmark(now: Instant, ends: Instant) -> Instant {
+    let regular = now + BOOKMARK_EVERY;
+    match ends.checked_sub(LAST_BOOKMARK) {
+        Some(last) if last > now => regular.min(last),
+        _ => regular,
     }
 }
 

@@ -49,7 +49,10 @@ async fn main() -> Outcome<()> {
             list_masks(&scenario::read(&[])?);
             Ok(())
         }
-        _ => Err("differential lab [FILE...] | compare KUBECONFIG [FILE...] | record KUBECONFIG [FILE...] | masks".into()),
+        _ => {
+            Err("differential lab [FILE...] | compare KUBECONFIG [FILE...] | record KUBECONFIG [FILE...] | masks"
+                .into())
+        }
     }
 }
 

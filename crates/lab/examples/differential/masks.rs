@@ -5,34 +5,40 @@ use crate::scenario::sorted;
 use regex::Regex;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::LazyLock;
+
+/// What is replaced in texts: the word, the pattern (the group `n`, or all of it), and whether different ones get different numbers.
+static PATTERNS: LazyLock<Vec<(&str, Regex, bool)>> = LazyLock::new(|| {
+    vec![
+        ("uid", regex(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"), true),
+        ("ip", regex(r"\b10\.96\.\d+\.\d+\b"), true),
+        ("time", regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), false),
+        ("microtime", regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), false),
+        // Versions within texts, also within quoted JSON.
+        ("n", regex(r"(?:the precondition|record) \((?<n>\d+)\)"), false),
+        ("n", regex(r#"resourceVersion\\*":\\*"(?<n>\d+)"#), false),
+        ("n", regex(r"resource version: (?<n>\d+)"), false),
+        ("n", regex(r"resource version: <n>(?:, current: | \()(?<n>\d+)"), false),
+    ]
+});
+
+fn regex(pattern: &str) -> Regex {
+    Regex::new(pattern).unwrap_or_else(|why| panic!("{pattern}: {why}"))
+}
 
 /// Replaces what differs between two servers, over the answers of one scenario.
 pub struct Masks {
     seen: HashMap<(&'static str, String), usize>,
     counts: HashMap<&'static str, usize>,
-    patterns: Vec<(&'static str, Regex, bool)>,
     replace: Vec<(Regex, String)>,
 }
 
 impl Masks {
     /// `replace`: regular expressions and what to put in the place of their matches, applied first; then the namespace becomes `<ns>`.
     pub fn new(replace: &BTreeMap<String, String>, namespace: &str) -> Self {
-        let regex = |pattern: &str| Regex::new(pattern).unwrap_or_else(|why| panic!("{pattern}: {why}"));
-        let numbered = |name, pattern| (name, regex(pattern), true);
-        let patterns = vec![
-            numbered("uid", r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
-            numbered("ip", r"\b10\.96\.\d+\.\d+\b"),
-            ("time", regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), false),
-            // Versions within texts, also within quoted JSON.
-            ("n", regex(r"(?:the precondition|record) \((?<n>\d+)\)"), false),
-            ("n", regex(r#"resourceVersion\\*":\\*"(?<n>\d+)"#), false),
-            ("n", regex(r"resource version: (?<n>\d+)"), false),
-            ("n", regex(r"resource version: <n>(?:, current: | \()(?<n>\d+)"), false),
-            ("microtime", regex(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"), false),
-        ];
         let own = (regex(&regex::escape(namespace)), "<ns>".to_owned());
         let replace = replace.iter().map(|(pattern, by)| (regex(pattern), by.clone())).chain([own]).collect();
-        Self { seen: HashMap::new(), counts: HashMap::new(), patterns, replace }
+        Self { seen: HashMap::new(), counts: HashMap::new(), replace }
     }
 
     /// Replaces the parts under these pointers by `<masked>`.
@@ -101,9 +107,9 @@ impl Masks {
         for (regex, by) in &self.replace {
             text = regex.replace_all(&text, by.as_str()).into_owned();
         }
-        for (name, regex, numbered) in self.patterns.clone() {
+        for (name, regex, numbered) in PATTERNS.iter() {
             let replacement = |found: &regex::Captures<'_>| {
-                if numbered {
+                if *numbered {
                     return self.number(name, &found[0]);
                 }
                 let part = found.name("n").map_or(&found[0], |part| part.as_str());

@@ -17,11 +17,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// Runs a scenario in a new namespace of that name. The answers stand in the order of the steps; if one cannot go on, it ends with an answer of status 0
 /// that says why.
 pub async fn run(client: &Client, scenario: &Scenario, namespace: &str) -> Vec<Answer> {
-    let mut run = Run {
-        client,
-        variables: variables(namespace),
-        masks: Masks::new(&scenario.replace, namespace),
-    };
+    let mut run = Run { client, variables: variables(namespace), masks: Masks::new(&scenario.replace, namespace) };
     let mut answers = Vec::new();
     let begin = Step { send: "POST /api/v1/namespaces".to_owned(), ..Step::default() };
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
@@ -103,15 +99,12 @@ impl Run<'_> {
         })
     }
 
-    async fn send(
-        &self,
-        what: &str,
-        body: Option<&Value>,
-        headers: &BTreeMap<String, String>,
-    ) -> Result<Raw, String> {
+    async fn send(&self, what: &str, body: Option<&Value>, headers: &BTreeMap<String, String>) -> Result<Raw, String> {
         let request = self.request(what, body, headers)?;
         let exchange = async { collect(self.client.send(request).await.map_err(|why| why.to_string())?).await };
-        tokio::time::timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err("no answer, or a watch without end".to_owned()))
+        tokio::time::timeout(PATIENCE, exchange)
+            .await
+            .unwrap_or_else(|_| Err("no answer, or a watch without end".to_owned()))
     }
 
     fn request(

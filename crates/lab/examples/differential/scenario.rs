@@ -124,7 +124,8 @@ pub fn expected(file: &str) -> Result<Answers, String> {
 /// Records the answers of a file.
 pub fn write_expected(file: &str, answers: &Answers) -> Result<(), String> {
     let text = serde_yaml_ng::to_string(answers).map_err(|why| why.to_string())?;
-    let head = "# Recorded from kube-apiserver 1.36 by `python3 tests/differential/run.py --record`. Not edited by hand.\n";
+    let head =
+        "# Recorded from kube-apiserver 1.36 by `python3 tests/differential/run.py --record`. Not edited by hand.\n";
     std::fs::write(expected_path(file), format!("{head}{text}")).map_err(|why| why.to_string())
 }
 
@@ -132,7 +133,8 @@ pub fn write_expected(file: &str, answers: &Answers) -> Result<(), String> {
 pub fn sorted(value: Value) -> Value {
     match value {
         Value::Object(map) => {
-            let sorted: BTreeMap<String, Value> = map.into_iter().map(|(key, child)| (key, self::sorted(child))).collect();
+            let sorted: BTreeMap<String, Value> =
+                map.into_iter().map(|(key, child)| (key, self::sorted(child))).collect();
             Value::Object(sorted.into_iter().collect::<Map<_, _>>())
         }
         Value::Array(list) => Value::Array(list.into_iter().map(sorted).collect()),
@@ -163,5 +165,8 @@ pub fn difference(scenario: &str, expected: &[Answer], got: &[Answer]) -> String
     let text = |answers: &[Answer]| serde_yaml_ng::to_string(answers).unwrap_or_default();
     let (expected, got) = (text(expected), text(got));
     let diff = similar::TextDiff::from_lines(&expected, &got);
-    diff.unified_diff().context_radius(6).header(&format!("{scenario} recorded"), &format!("{scenario} now")).to_string()
+    diff.unified_diff()
+        .context_radius(6)
+        .header(&format!("{scenario} recorded"), &format!("{scenario} now"))
+        .to_string()
 }

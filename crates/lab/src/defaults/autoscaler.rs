@@ -47,6 +47,29 @@ pub(crate) fn quantities(spec: &mut Map<String, Value>) {
     }
 }
 
+/// A metric has the source that its type names.
+fn validate_metric(metric: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let kinds = [
+        ("ContainerResource", "containerResource"),
+        ("External", "external"),
+        ("Object", "object"),
+        ("Pods", "pods"),
+        ("Resource", "resource"),
+    ];
+    let kind = paths::text(metric, "/type");
+    match kinds.iter().find(|(name, _)| *name == kind) {
+        None => {
+            let known = kinds.map(|(name, _)| name.to_owned());
+            errors.push(FieldError::unsupported(format!("{path}.type"), &json!(kind), &known));
+        }
+        Some((_, source)) if metric.get(*source).is_none() => {
+            let why = "must populate information for the given metric source";
+            errors.push(FieldError::required(format!("{path}.{source}"), why));
+        }
+        Some(_) => {}
+    }
+}
+
 /// What an autoscaler must keep to.
 pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
@@ -56,6 +79,15 @@ pub(crate) fn validate(object: &Value, _: Option<&Value>) -> Vec<FieldError> {
     );
     if least < 1 {
         errors.push(FieldError::invalid("spec.minReplicas", &json!(least), "must be greater than or equal to 1"));
+        let scales_from_zero =
+            paths::list(object, "/spec/metrics").any(|one| matches!(paths::text(one, "/type"), "Object" | "External"));
+        if !scales_from_zero {
+            let why = "must specify at least one Object or External metric to support scaling to zero replicas";
+            errors.push(FieldError::forbidden("spec.metrics", why));
+        }
+    }
+    for (at, metric) in paths::list(object, "/spec/metrics").enumerate() {
+        validate_metric(metric, &format!("spec.metrics[{at}]"), &mut errors);
     }
     if most < 1 {
         errors.push(FieldError::required("spec.maxReplicas", "must be set and greater than 0"));

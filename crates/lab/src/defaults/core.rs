@@ -19,9 +19,42 @@ pub(crate) fn namespace(object: &mut Value, _: Option<&Value>) {
 /// `v1 ConfigMap`.
 pub(crate) fn config_map(_: &mut Value, _: Option<&Value>) {}
 
-/// An immutable ConfigMap stays as it is.
+const KEY_RULE: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', \
+    regex used for validation is '[-._a-zA-Z0-9]+')";
+
+/// What a Secret of a type must hold.
+const REQUIRED_KEYS: [(&str, &[&str]); 4] = [
+    ("kubernetes.io/basic-auth", &["username", "password"]),
+    ("kubernetes.io/dockerconfigjson", &[".dockerconfigjson"]),
+    ("kubernetes.io/ssh-auth", &["ssh-privatekey"]),
+    ("kubernetes.io/tls", &["tls.crt", "tls.key"]),
+];
+
+/// An immutable ConfigMap stays as it is; keys are plain, and no text is binary data too.
 pub(crate) fn validate_config_map(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-    immutable(object, old)
+    let mut errors = immutable(object, old);
+    errors.extend(check_keys(object, "data"));
+    errors.extend(check_keys(object, "binaryData"));
+    for key in
+        keys(object, "data").filter(|key| object.pointer("/binaryData").is_some_and(|data| data.get(key).is_some()))
+    {
+        errors.push(FieldError::invalid(format!("data[{key}]"), &json!(key), "duplicate of key present in binaryData"));
+    }
+    errors
+}
+
+fn keys<'a>(object: &'a Value, field: &str) -> impl Iterator<Item = &'a String> + use<'a> {
+    object.get(field).and_then(Value::as_object).into_iter().flat_map(|map| map.keys())
+}
+
+fn check_keys(object: &Value, field: &str) -> Vec<FieldError> {
+    let is_plain = |key: &str| {
+        !key.is_empty() && key.chars().all(|letter| letter.is_ascii_alphanumeric() || "-_.".contains(letter))
+    };
+    keys(object, field)
+        .filter(|key| !is_plain(key))
+        .map(|key| FieldError::invalid(format!("{field}[{key}]"), &json!(key), KEY_RULE))
+        .collect()
 }
 
 /// `v1 Secret`: `stringData` goes into `data`.
@@ -43,7 +76,36 @@ pub(crate) fn validate_secret(object: &Value, old: Option<&Value>) -> Vec<FieldE
     {
         errors.push(FieldError::invalid("type", kind, "field is immutable"));
     }
+    errors.extend(check_keys(object, "data"));
+    let kind = object.get("type").and_then(Value::as_str).unwrap_or_default();
+    let required = REQUIRED_KEYS.iter().find(|(of, _)| *of == kind).map(|(_, keys)| *keys).unwrap_or_default();
+    let has = |key: &str| object.get("data").is_some_and(|data| data.get(key).is_some());
+    // Either part of a login will do.
+    if kind != "kubernetes.io/basic-auth" || !required.iter().any(|key| has(key)) {
+        let missing = required.iter().filter(|key| !has(key));
+        errors.extend(missing.map(|key| FieldError::required(format!("data[{key}]"), "")));
+    }
+    if kind == "kubernetes.io/dockerconfigjson"
+        && let Some(Err(why)) =
+            decoded(object, ".dockerconfigjson").map(|bytes| serde_json::from_slice::<Value>(&bytes))
+    {
+        let redacted = json!("<secret contents redacted>");
+        errors.push(FieldError::invalid("data[.dockerconfigjson]", &redacted, why.to_string()));
+    }
     errors
+}
+
+fn decoded(object: &Value, key: &str) -> Option<Vec<u8>> {
+    STANDARD.decode(object.get("data")?.get(key)?.as_str()?).ok()
+}
+
+/// What the server advises about a certificate.
+pub(crate) fn secret_warnings(object: &Value) -> Vec<String> {
+    if object.get("type") != Some(&json!("kubernetes.io/tls")) {
+        return Vec::new();
+    }
+    let is_pem = decoded(object, "tls.crt").is_some_and(|bytes| String::from_utf8_lossy(&bytes).contains("-----BEGIN"));
+    if is_pem { Vec::new() } else { vec!["tls: failed to find any PEM data in certificate input".to_owned()] }
 }
 
 fn immutable(object: &Value, old: Option<&Value>) -> Vec<FieldError> {

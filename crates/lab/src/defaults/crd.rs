@@ -28,8 +28,12 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     if name != qualified(paths::text(object, "/spec/names/plural"), paths::text(object, "/spec/group")) {
         errors.push(FieldError::invalid("metadata.name", &json!(name), "must be spec.names.plural+\".\"+spec.group"));
     }
-    if !["Namespaced", "Cluster"].contains(&paths::text(object, "/spec/scope")) {
+    let scope = paths::text(object, "/spec/scope");
+    if scope.is_empty() {
         errors.push(FieldError::required("spec.scope", ""));
+    } else if !["Namespaced", "Cluster"].contains(&scope) {
+        let known = ["Cluster", "Namespaced"].map(str::to_owned);
+        errors.push(FieldError::unsupported("spec.scope", &json!(scope), &known));
     }
     let versions: Vec<_> = paths::list(object, "/spec/versions").collect();
     if versions.iter().filter(|version| version.get("storage") == Some(&json!(true))).count() != 1 {
@@ -42,10 +46,7 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     }
     for (at, version) in versions.iter().enumerate() {
         if version.pointer("/schema/openAPIV3Schema").is_none() {
-            errors.push(FieldError::required(
-                format!("spec.versions[{at}].schema.openAPIV3Schema"),
-                "schemas are required",
-            ));
+            errors.push(FieldError::required(format!("spec.versions[{at}].schema.openAPIV3Schema"), ""));
         }
     }
     if old.is_some_and(|old| old.pointer("/spec/scope") != object.pointer("/spec/scope")) {

@@ -25,19 +25,47 @@ impl<'a> Labels<'a> {
 /// Checks keys and values of a map of labels.
 pub(crate) fn check(labels: &Labels<'_>, path: &str, errors: &mut Vec<FieldError>) {
     for (key, value) in labels.0.into_iter().flatten() {
-        let name = key.rsplit('/').next().unwrap_or_default();
-        if name.len() > 63 {
-            errors.push(FieldError::invalid(path, &json!(key), "name part must be no more than 63 bytes"));
-        } else if name.is_empty() || !is_word(name) {
-            errors.push(FieldError::invalid(path, &json!(key), KEY_RULE));
-        }
+        check_key(key, key, path, errors);
         let value = value.as_str().unwrap_or_default();
-        if value.len() > 63 {
-            errors.push(FieldError::invalid(path, &json!(value), "must be no more than 63 bytes"));
-        } else if !value.is_empty() && !is_word(value) {
-            errors.push(FieldError::invalid(path, &json!(value), VALUE_RULE));
+        if let Some(why) = check_value(value) {
+            errors.push(FieldError::invalid(path, &json!(value), why));
         }
     }
+}
+
+/// Checks a qualified name (`a`, `x.io/a`): the key of a label or annotation, or a finalizer. `shown` is how the text names it.
+pub(crate) fn check_key(shown: &str, key: &str, path: &str, errors: &mut Vec<FieldError>) {
+    let mut invalid = |why: &str| errors.push(FieldError::invalid(path, &json!(shown), why));
+    let (prefix, name) = match key.split_once('/') {
+        None => (None, key),
+        Some((_, name)) if name.contains('/') => {
+            return invalid(
+                "a valid label key must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character",
+            );
+        }
+        Some((prefix, name)) => (Some(prefix), name),
+    };
+    match prefix {
+        Some("") => invalid("prefix part must be non-empty"),
+        Some(prefix) if !prefix.split('.').all(is_dns_label) => invalid(&format!("prefix part {SUBDOMAIN_RULE}")),
+        _ => {}
+    }
+    if name.is_empty() {
+        invalid("name part must be non-empty");
+    } else if name.len() > 63 {
+        invalid("name part must be no more than 63 bytes");
+    }
+    if !is_word(name) {
+        invalid(KEY_RULE);
+    }
+}
+
+/// Checks the value of a label.
+pub(crate) fn check_value(value: &str) -> Option<&'static str> {
+    if value.len() > 63 {
+        return Some("must be no more than 63 bytes");
+    }
+    (!value.is_empty() && !is_word(value)).then_some(VALUE_RULE)
 }
 
 fn is_word(text: &str) -> bool {

@@ -4,13 +4,16 @@
 //! Source: objects read back from kube-apiserver 1.36.
 
 pub(crate) mod autoscaler;
+pub(crate) mod container;
 pub(crate) mod core;
 pub(crate) mod crd;
 pub(crate) mod event;
 pub(crate) mod ingress;
 pub(crate) mod labels;
+pub(crate) mod metadata;
 pub(crate) mod pod;
 pub(crate) mod service;
+pub(crate) mod strategy;
 pub(crate) mod workload;
 
 use serde_json::{Map, Value, json};
@@ -82,7 +85,8 @@ pub(crate) fn clean(value: &mut Value) {
     match value {
         Value::Object(map) => {
             for (key, child) in map.iter_mut() {
-                if !USER_MAPS.contains(&key.as_str()) || key == "selector" {
+                // A default in a definition is a value of somebody else's type.
+                if (!USER_MAPS.contains(&key.as_str()) || key == "selector") && key != "default" {
                     clean(child);
                 }
             }
@@ -103,7 +107,7 @@ pub(crate) fn clean(value: &mut Value) {
 fn is_absent(key: &str, value: &Value) -> bool {
     match value {
         Value::Null => true,
-        Value::Array(list) => list.is_empty(),
+        Value::Array(list) => list.is_empty() && key != "default",
         Value::Object(map) => map.is_empty() && USER_MAPS.contains(&key) && key != "selector",
         Value::Bool(false) => ZERO_IS_ABSENT.contains(&key),
         Value::Number(number) => number.as_i64() == Some(0) && ZERO_IS_ABSENT.contains(&key),
@@ -122,6 +126,20 @@ pub(crate) fn quantities(object: &mut Value, plural: &str) {
             child(spec, "template").and_then(|template| child(template, "spec")).into_iter().for_each(pod::quantities);
         }
         _ => {}
+    }
+}
+
+/// A text among the limits and requests of an object that is no quantity.
+pub(crate) fn no_quantity(object: &Value) -> Option<&str> {
+    match object {
+        Value::Object(map) => map.iter().find_map(|(key, child)| match child {
+            Value::Object(amounts) if matches!(key.as_str(), "limits" | "requests") => {
+                amounts.values().filter_map(Value::as_str).find(|text| crate::quantity::canonical(text).is_none())
+            }
+            _ => no_quantity(child),
+        }),
+        Value::Array(list) => list.iter().find_map(no_quantity),
+        _ => None,
     }
 }
 

@@ -23,6 +23,9 @@ pub(crate) fn pod(object: &mut Value, _: Option<&Value>) {
     let status = submap(object, "status");
     fill(status, "phase", json!("Pending"));
     fill(status, "qosClass", json!(quality));
+    if let Some(address) = status.get("podIP").cloned() {
+        fill(status, "podIPs", json!([{"ip": address}]));
+    }
 }
 
 /// What admission adds to a pod.
@@ -37,7 +40,7 @@ pub(crate) fn admit(object: &mut Value) {
 /// What a pod must keep to: containers, and a spec that hardly changes.
 pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    validate_containers(object, "/spec", "spec", &mut errors);
+    super::container::validate_all(object, "/spec", "spec", &mut errors);
     if old.is_some_and(|old| fixed(old) != fixed(object)) {
         errors.push(FieldError::forbidden("spec", FIXED));
     }
@@ -59,49 +62,6 @@ fn fixed(pod: &Value) -> Value {
         each(spec, key).for_each(|container| drop(container.shift_remove("image")));
     }
     Value::Object(std::mem::take(spec))
-}
-
-/// Containers have names, images and possible ports.
-pub(crate) fn validate_containers(object: &Value, pointer: &str, path: &str, errors: &mut Vec<FieldError>) {
-    let containers = object
-        .pointer(&format!("{pointer}/containers"))
-        .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default();
-    if containers.is_empty() {
-        errors.push(FieldError::required(format!("{path}.containers"), ""));
-    }
-    let mut names = Vec::new();
-    for (at, container) in containers.iter().enumerate() {
-        validate_container(container, &format!("{path}.containers[{at}]"), &mut names, errors);
-    }
-}
-
-fn validate_container<'a>(container: &'a Value, path: &str, names: &mut Vec<&'a str>, errors: &mut Vec<FieldError>) {
-    let text = |key: &str| container.get(key).and_then(Value::as_str).unwrap_or_default();
-    let name = text("name");
-    if name.is_empty() {
-        errors.push(FieldError::required(format!("{path}.name"), ""));
-    } else if names.contains(&name) {
-        errors.push(FieldError::duplicate(format!("{path}.name"), &json!(name)));
-    }
-    names.push(name);
-    if text("image").is_empty() {
-        errors.push(FieldError::required(format!("{path}.image"), ""));
-    }
-    let ports = container.get("ports").and_then(Value::as_array).into_iter().flatten();
-    for (at, port) in ports.enumerate() {
-        let number = port.get("containerPort").and_then(Value::as_i64).unwrap_or_default();
-        if number == 0 {
-            errors.push(FieldError::required(format!("{path}.ports[{at}].containerPort"), ""));
-        } else if !(1..=65535).contains(&number) {
-            errors.push(FieldError::invalid(
-                format!("{path}.ports[{at}].containerPort"),
-                &json!(number),
-                "must be between 1 and 65535, inclusive",
-            ));
-        }
-    }
 }
 
 fn quality(spec: &mut Map<String, Value>) -> &'static str {

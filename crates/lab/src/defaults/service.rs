@@ -4,7 +4,7 @@ use super::labels::{self, Labels};
 use super::{each, fill, map_of, submap};
 use crate::failure::{Breach, FieldError};
 use objects::paths;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// `v1 Service`.
 pub(crate) fn service(object: &mut Value, old: Option<&Value>) {
@@ -44,11 +44,29 @@ pub(crate) fn service(object: &mut Value, old: Option<&Value>) {
     }
     if matches!(kind.as_str(), "LoadBalancer" | "NodePort") {
         fill(spec, "externalTrafficPolicy", json!("Cluster"));
+    } else if let Some(old) = old {
+        drop_node_ports(spec, old);
     }
     if kind == "LoadBalancer" {
         fill(spec, "allocateLoadBalancerNodePorts", json!(true));
     }
-    fill(submap(object, "status"), "loadBalancer", json!({}));
+    let status = submap(object, "status");
+    for one in each(submap(status, "loadBalancer"), "ingress").filter(|one| one.contains_key("ip")) {
+        fill(one, "ipMode", json!("VIP"));
+    }
+}
+
+/// Who is no longer reached from outside needs no ports for it, unless the writer asks for other ones.
+fn drop_node_ports(spec: &mut Map<String, Value>, old: &Value) {
+    if spec.get("externalTrafficPolicy") == old.pointer("/spec/externalTrafficPolicy") {
+        spec.shift_remove("externalTrafficPolicy");
+    }
+    let given: Vec<Value> = paths::list(old, "/spec/ports").filter_map(|port| port.get("nodePort").cloned()).collect();
+    for port in each(spec, "ports") {
+        if port.get("nodePort").is_some_and(|one| given.contains(one)) {
+            port.shift_remove("nodePort");
+        }
+    }
 }
 
 /// What a Service must keep to.
@@ -71,6 +89,11 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         validate_port(port, at, &ports, &mut errors);
     }
     labels::check(&Labels::of(object.pointer("/spec/selector")), "spec.selector", &mut errors);
+    let affinity = paths::text(object, "/spec/sessionAffinity");
+    if !matches!(affinity, "ClientIP" | "None") {
+        let known = ["ClientIP", "None"].map(str::to_owned);
+        errors.push(FieldError::unsupported("spec.sessionAffinity", &json!(affinity), &known));
+    }
     validate_address(object, old, &mut errors);
     errors
 }
@@ -119,25 +142,33 @@ fn validate_target(target: &Value, path: &str, errors: &mut Vec<FieldError>) {
         Value::Number(number) if !(1..=65535).contains(&number.as_i64().unwrap_or_default()) => {
             errors.push(FieldError::invalid(path, target, "must be between 1 and 65535, inclusive"));
         }
-        Value::String(name) => {
-            let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-            for (breaks, rule) in [
-                (name.len() > 15, "must be no more than 15 characters"),
-                (!name.chars().all(plain), "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"),
-                (!name.contains(|letter: char| letter.is_ascii_lowercase()), "must contain at least one letter (a-z)"),
-                (name.contains("--"), "must not contain consecutive hyphens"),
-                (name.starts_with('-') || name.ends_with('-'), "must not begin or end with a hyphen"),
-            ] {
-                if breaks {
-                    errors.push(FieldError::invalid(path, target, rule));
-                }
-            }
-        }
+        Value::String(name) => validate_port_name(name, path, errors),
         _ => {}
     }
 }
 
+/// Checks the name of a port of a container, which a Service may have as its target.
+pub(crate) fn validate_port_name(name: &str, path: &str, errors: &mut Vec<FieldError>) {
+    let plain = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
+    for (breaks, rule) in [
+        (name.len() > 15, "must be no more than 15 characters"),
+        (!name.chars().all(plain), "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)"),
+        (!name.contains(|letter: char| letter.is_ascii_lowercase()), "must contain at least one letter (a-z)"),
+        (name.contains("--"), "must not contain consecutive hyphens"),
+        (name.starts_with('-') || name.ends_with('-'), "must not begin or end with a hyphen"),
+    ] {
+        if breaks {
+            errors.push(FieldError::invalid(path, &json!(name), rule));
+        }
+    }
+}
+
 fn validate_address(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
+    let is = paths::text(object, "/spec/clusterIP");
+    if !matches!(is, "" | "None") && is.parse::<std::net::IpAddr>().is_err() {
+        let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+        errors.push(FieldError::invalid("spec.clusterIPs[0]", &json!(is), why));
+    }
     let Some(old) = old else { return };
     let (was, is) = (paths::text(old, "/spec/clusterIP"), paths::text(object, "/spec/clusterIP"));
     let named = |object: &Value| paths::text(object, "/spec/type") == "ExternalName";

@@ -1,9 +1,10 @@
 //! The workloads of `apps/v1`.
 
 use super::labels::{self, Labels};
-use super::{fill, map_of, pod, submap};
+use super::{container, each, fill, map_of, pod, strategy, submap};
 use crate::failure::FieldError;
 use crate::selector::selects;
+use objects::paths;
 use serde_json::{Map, Value, json};
 
 const UNMATCHED: &str = "`selector` does not match template `labels`";
@@ -24,7 +25,10 @@ pub(crate) fn deployment(object: &mut Value, _: Option<&Value>) {
         fill(rolling, "maxUnavailable", json!("25%"));
         fill(rolling, "maxSurge", json!("25%"));
     }
-    submap(object, "status");
+    for condition in each(submap(object, "status"), "conditions") {
+        fill(condition, "lastTransitionTime", Value::Null);
+        fill(condition, "lastUpdateTime", Value::Null);
+    }
 }
 
 /// `apps/v1 DaemonSet`.
@@ -101,8 +105,27 @@ pub(crate) fn validate(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     }
     validate_selector(object, old, &mut errors);
     labels::check(&Labels::of(object.pointer("/spec/template/metadata/labels")), "spec.template.labels", &mut errors);
-    pod::validate_containers(object, "/spec/template/spec", "spec.template.spec", &mut errors);
+    container::validate_all(object, "/spec/template/spec", "spec.template.spec", &mut errors);
+    let nodes = Labels::of(object.pointer("/spec/template/spec/nodeSelector"));
+    labels::check(&nodes, "spec.template.spec.nodeSelector", &mut errors);
+    let policy = paths::text(object, "/spec/template/spec/restartPolicy");
+    if policy != "Always" {
+        let known = ["Always".to_owned()];
+        errors.push(FieldError::unsupported("spec.template.spec.restartPolicy", &json!(policy), &known));
+    }
+    if paths::text(object, "/kind") == "Deployment" {
+        strategy::validate_deployment(object, &mut errors);
+    }
+    if paths::text(object, "/kind") == "DaemonSet" {
+        strategy::validate_daemon_set(object, &mut errors);
+    }
     errors
+}
+
+/// A selector with its fields in the order in which the server writes them.
+fn shown_selector(selector: &Value) -> Value {
+    let keys = ["matchLabels", "matchExpressions"];
+    keys.iter().filter_map(|key| Some(((*key).to_owned(), selector.get(*key)?.clone()))).collect()
 }
 
 fn validate_selector(object: &Value, old: Option<&Value>, errors: &mut Vec<FieldError>) {
@@ -110,8 +133,23 @@ fn validate_selector(object: &Value, old: Option<&Value>, errors: &mut Vec<Field
     let Some(selector) = object.pointer("/spec/selector") else {
         errors.push(FieldError::required("spec.selector", ""));
         errors.push(FieldError::invalid("spec.template.metadata.labels", labels.unwrap_or(&Value::Null), UNMATCHED));
+        if old.is_some_and(|old| old.pointer("/spec/selector").is_some()) {
+            errors.push(FieldError::invalid("spec.selector", &Value::Null, "field is immutable"));
+        }
         return;
     };
+    let before = errors.len();
+    for (at, one) in paths::list(selector, "/matchExpressions").enumerate() {
+        let operator = paths::text(one, "/operator");
+        if !["In", "NotIn", "Exists", "DoesNotExist"].contains(&operator) {
+            let field = format!("spec.selector.matchExpressions[{at}].operator");
+            errors.push(FieldError::invalid(field, &json!(operator), "not a valid selector operator"));
+        }
+    }
+    if errors.len() > before {
+        errors.push(FieldError::invalid("spec.selector", &shown_selector(selector), "invalid label selector"));
+        return;
+    }
     labels::check(&Labels::of(selector.get("matchLabels")), "spec.selector.matchLabels", errors);
     if selector.as_object().is_some_and(Map::is_empty) {
         errors.push(FieldError::invalid("spec.selector", selector, "empty selector is invalid for deployment"));
@@ -120,6 +158,6 @@ fn validate_selector(object: &Value, old: Option<&Value>, errors: &mut Vec<Field
         errors.push(FieldError::invalid("spec.template.metadata.labels", labels, UNMATCHED));
     }
     if old.is_some_and(|old| old.pointer("/spec/selector") != Some(selector)) {
-        errors.push(FieldError::invalid("spec.selector", selector, "field is immutable"));
+        errors.push(FieldError::invalid("spec.selector", &shown_selector(selector), "field is immutable"));
     }
 }

@@ -192,6 +192,40 @@ pub(crate) fn apply(live: &Value, config: &Value, manager: &Manager, force: bool
     Applied { object, conflicts }
 }
 
+/// The first list of a configuration that holds an element twice, and which, in the words of the server.
+pub(crate) fn doubled(config: &Value, types: Types<'_>) -> Option<String> {
+    doubled_below(config, &mut Vec::new(), types)
+}
+
+fn doubled_below(value: &Value, path: &mut Vec<String>, types: Types<'_>) -> Option<String> {
+    match value {
+        Value::Object(map) => map.iter().find_map(|(key, child)| {
+            path.push(key.clone());
+            let found = doubled_below(child, path, types);
+            path.pop();
+            found
+        }),
+        Value::Array(list) => {
+            if let ListKind::Map(keys) = types.list(path) {
+                let identity = |item: &Value| -> Vec<(String, Value)> {
+                    let part = |(key, absent): &(String, Value)| (key.clone(), item.get(key).unwrap_or(absent).clone());
+                    keys.iter().map(part).collect()
+                };
+                let twice = list
+                    .iter()
+                    .enumerate()
+                    .find(|(at, item)| list.iter().take(*at).any(|other| identity(other) == identity(item)));
+                if let Some((_, item)) = twice {
+                    let shown: Vec<_> = identity(item).iter().map(|(key, value)| format!("{key}={value}")).collect();
+                    return Some(format!(".{}: duplicate entries for key [{}]", path.join("."), shown.join(",")));
+                }
+            }
+            list.iter().find_map(|item| doubled_below(item, path, types))
+        }
+        _ => None,
+    }
+}
+
 /// Puts a configuration over the present object: maps and keyed lists element by element, everything else as a whole.
 fn merge(live: &mut Value, config: &Value, path: &mut Vec<String>, types: Types<'_>) {
     match (live, config) {

@@ -38,8 +38,13 @@ impl Types<'_> {
 
     /// Whether the map at a path is replaced as a whole by an apply.
     pub(crate) fn is_atomic(self, path: &[String]) -> bool {
+        if matches!(path, [metadata, list, ..] if metadata == "metadata" && list == "ownerReferences") {
+            return true;
+        }
         match &self.0.origin {
             Origin::BuiltIn(_) => match path.last().map(String::as_str) {
+                Some("imagePullSecrets") => true,
+                Some("port") => path.iter().rev().nth(1).is_some_and(|parent| parent == "service"),
                 Some("selector") => {
                     path.len() == 2 || path.iter().rev().nth(1).is_some_and(|parent| parent == "metric")
                 }

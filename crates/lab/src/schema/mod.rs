@@ -1,21 +1,23 @@
 //! Structural schemas of custom resources: what is dropped, what is filled in, what is refused.
 //!
-//! Not here: `x-kubernetes-validations` (CEL) is ignored, and the schema itself is not checked.
+//! Not here: the schema itself is not checked.
 //! Source: <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/>
 
 mod default;
 mod prune;
+mod rules;
 mod validate;
 
 use regex::Regex;
 use serde_json::Value;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-/// One version's schema, with its patterns compiled.
+/// One version's schema, with its patterns and rules compiled.
 #[derive(Debug)]
 pub(crate) struct Schema {
     root: Value,
     patterns: HashMap<String, Regex>,
+    programs: BTreeMap<String, cel::Program>,
 }
 
 impl Schema {
@@ -23,7 +25,9 @@ impl Schema {
     pub(crate) fn new(root: Value) -> Self {
         let mut patterns = HashMap::new();
         collect_patterns(&root, &mut patterns);
-        Self { root, patterns }
+        let mut programs = BTreeMap::new();
+        rules::compile(&root, &mut programs);
+        Self { root, patterns, programs }
     }
 
     /// The schema as it was written.

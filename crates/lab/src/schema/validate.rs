@@ -110,6 +110,9 @@ impl Schema {
             }
         }
         let required = schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        let embedded: &[&str] =
+            if flag(schema, "x-kubernetes-embedded-resource") { &["apiVersion", "kind"] } else { &[] };
+        let required = required.chain(embedded.iter().copied());
         for key in required.filter(|key| !map.contains_key(*key)) {
             errors.push(FieldError::required(below(path, key), ""));
         }
@@ -175,9 +178,9 @@ fn of_nothing(detail: String) -> FieldError {
     FieldError { field: "<nil>".to_owned(), breach: Breach::Invalid, value: "\"\"".to_owned(), detail }
 }
 
-/// The errors of the branch that came closest, which the server adds to its own.
-fn closest(branches: impl Iterator<Item = Vec<FieldError>>) -> Vec<FieldError> {
-    branches.min_by_key(Vec::len).unwrap_or_default()
+/// The errors of one branch, which the server adds to its own: of those that are equally near, the first.
+fn closest(mut branches: impl Iterator<Item = Vec<FieldError>>) -> Vec<FieldError> {
+    branches.next().unwrap_or_default()
 }
 
 fn type_of(value: &Value) -> &'static str {

@@ -5,6 +5,7 @@ use crate::clock::stamp;
 use crate::failure::{Failure, FieldError};
 use crate::patch::apply;
 use crate::patch::types::Types;
+use crate::store::is_deleted;
 use objects::paths;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -42,9 +43,13 @@ impl Desk<'_> {
         }
         let api_version = self.resource.api_version();
         let config = applies.then(|| object.clone());
+        let counts = self.resource.counts_generations();
         let fields = metadata(&mut object);
         for key in SERVER_ONLY {
-            fields.shift_remove(key);
+            // Who does not count generations keeps what the client says.
+            if key != "generation" || counts {
+                fields.shift_remove(key);
+            }
         }
         if self.resource.status {
             paths::set(&mut object, &["status"], Value::Null);
@@ -52,11 +57,14 @@ impl Desk<'_> {
         paths::set(&mut object, &["apiVersion"], json!(api_version));
         paths::set(&mut object, &["kind"], json!(self.resource.kind));
         let mut object = self.complete(object, None, Part::Main)?;
-        if self.store.get(&self.resource.table, namespace, &name).is_some() {
-            return Err(Failure::already_exists(&self.resource.plural, &self.resource.group, &name));
+        if let Some(present) = self.store.get(&self.resource.table, namespace, &name) {
+            let mut failure = Failure::already_exists(&self.resource.plural, &self.resource.group, &name);
+            if is_deleted(present) {
+                failure.message = format!("object is being deleted: {}", failure.message);
+            }
+            return Err(failure);
         }
         let uid = self.store.new_uid();
-        let counts = self.resource.counts_generations();
         let fields = metadata(&mut object);
         fields.insert("uid".to_owned(), json!(uid));
         fields.insert("creationTimestamp".to_owned(), json!(stamp(self.now)));
@@ -112,6 +120,11 @@ impl Desk<'_> {
             return Ok(());
         }
         let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
-        Err(Failure::forbidden(&self.resource.plural, &self.resource.group, name, &why))
+        let mut failure = Failure::forbidden(&self.resource.plural, &self.resource.group, name, &why);
+        if let Some(details) = failure.details.as_mut() {
+            let cause = json!({"reason": "NamespaceTerminating", "message": format!("namespace {namespace} is being terminated"), "field": "metadata.namespace"});
+            paths::set(details, &["causes"], json!([cause]));
+        }
+        Err(failure)
     }
 }

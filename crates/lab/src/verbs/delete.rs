@@ -35,6 +35,8 @@ pub(crate) struct DeleteOptions {
     pub uid: Option<String>,
     /// Only if the object has this version.
     pub version: Option<String>,
+    /// Answer as if deleted, but delete nothing.
+    pub dry_run: bool,
 }
 
 impl DeleteOptions {
@@ -42,21 +44,35 @@ impl DeleteOptions {
     pub(crate) fn read(body: &Value) -> Result<Self, Failure> {
         let text = |pointer: &str| body.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
         let policy = paths::text(body, "/propagationPolicy");
+        let kind = paths::text(body, "/kind");
+        if !matches!(kind, "" | "DeleteOptions") {
+            return Err(Failure::bad_request(format!("no kind {kind:?} is registered for version \"meta.k8s.io/v1\"")));
+        }
+        let refuse = |error| Err(Failure::invalid("DeleteOptions", "meta.k8s.io", "", &[error]));
+        if !policy.is_empty() && body.get("orphanDependents").is_some_and(|orphan| !orphan.is_null()) {
+            let why = "orphanDependents and deletionPropagation cannot be both set";
+            return refuse(FieldError::invalid("propagationPolicy", &json!(policy), why));
+        }
         match policy {
             "" | "Background" | "Foreground" | "Orphan" => {}
             other => {
                 let known = ["Foreground", "Background", "Orphan", "nil"].map(str::to_owned);
-                let error = FieldError::unsupported("propagationPolicy", &json!(other), &known);
-                return Err(Failure::invalid("DeleteOptions", "meta.k8s.io", "", &[error]));
+                return refuse(FieldError::unsupported("propagationPolicy", &json!(other), &known));
             }
         }
+        let dry_run = paths::list(body, "/dryRun").any(|one| one == "All");
         let propagation = match policy {
             "Foreground" => Propagation::Foreground,
             "Orphan" => Propagation::Orphan,
             _ if body.get("orphanDependents") == Some(&json!(true)) => Propagation::Orphan,
             _ => Propagation::Background,
         };
-        Ok(Self { propagation, uid: text("/preconditions/uid"), version: text("/preconditions/resourceVersion") })
+        Ok(Self {
+            propagation,
+            uid: text("/preconditions/uid"),
+            version: text("/preconditions/resourceVersion"),
+            dry_run,
+        })
     }
 }
 
@@ -83,7 +99,7 @@ impl Desk<'_> {
             finalizers.push(json!(extra));
         }
         let held = !finalizers.is_empty() || self.resource.table == "namespaces";
-        if self.options.dry_run {
+        if self.options.dry_run || options.dry_run {
             return Ok((old, !held));
         }
         if !held {
@@ -147,7 +163,7 @@ impl Desk<'_> {
         last
     }
 
-    /// Deletes the objects of a list. The answer is their last states.
+    /// Deletes the objects of a list. The answer is what was listed.
     pub(crate) fn delete_collection(
         &mut self,
         namespace: Option<&str>,
@@ -155,12 +171,10 @@ impl Desk<'_> {
         options: &DeleteOptions,
     ) -> Result<Vec<Arc<Value>>, Failure> {
         let page = self.list(namespace, list)?;
-        let mut gone = Vec::new();
-        for object in page.items {
-            let (namespace, name) =
-                (paths::text(&object, "/metadata/namespace"), paths::text(&object, "/metadata/name"));
-            gone.push(self.delete(namespace, name, options)?.0);
+        for object in &page.items {
+            let (namespace, name) = (paths::text(object, "/metadata/namespace"), paths::text(object, "/metadata/name"));
+            self.delete(namespace, name, options)?;
         }
-        Ok(gone)
+        Ok(page.items)
     }
 }

@@ -16,7 +16,7 @@ pub(crate) use read::{ListOptions, Page};
 pub(crate) use update::Record;
 
 use crate::clock::stamp;
-use crate::defaults::{self, labels};
+use crate::defaults;
 use crate::failure::{Failure, FieldError};
 use crate::patch::apply::Manager;
 use crate::resource::{Origin, Resource};
@@ -75,12 +75,16 @@ pub(crate) struct Desk<'a> {
     pub options: WriteOptions,
     /// What the client should hear besides the answer.
     pub warnings: Vec<String>,
+    /// Whether the object comes from a patch: some texts are others then.
+    patches: bool,
+    /// The subresource through which the object is written, if it is neither it nor its status.
+    through: &'static str,
 }
 
 impl<'a> Desk<'a> {
     /// A desk for one request.
     pub(crate) fn new(store: &'a mut Store, resource: Arc<Resource>, now: Timestamp, options: WriteOptions) -> Self {
-        Self { store, resource, now, options, warnings: Vec::new() }
+        Self { store, resource, now, options, warnings: Vec::new(), patches: false, through: "" }
     }
 
     /// Who writes, for the record.
@@ -90,7 +94,7 @@ impl<'a> Desk<'a> {
             name: name.to_owned(),
             applies,
             api_version: self.resource.api_version(),
-            subresource: if part == Part::Status { "status" } else { "" },
+            subresource: if part == Part::Status { "status" } else { self.through },
             time: stamp(self.now),
         }
     }
@@ -107,10 +111,15 @@ impl<'a> Desk<'a> {
             Some(one) => (one.default)(&mut object, old),
             None => self.complete_custom(&mut object),
         }
-        let mut errors = self.check_metadata(&object, old);
+        let custom = self.resource.custom().is_some();
+        let mut errors = defaults::metadata::check(&object, old, &self.resource.table, custom);
+        self.warnings.extend(defaults::metadata::warnings(&object, old, custom));
         match self.resource.builtin() {
             Some(one) => errors.extend((one.validate)(&object, old)),
             None => errors.extend(self.check_custom(&object, old, part)),
+        }
+        if self.resource.table == "secrets" {
+            self.warnings.extend(defaults::core::secret_warnings(&object));
         }
         if errors.is_empty() {
             Ok(object)
@@ -127,11 +136,15 @@ impl<'a> Desk<'a> {
             let known = custom.schema.validate(old);
             errors.retain(|error| !known.contains(error));
         }
+        custom.schema.run_rules(object, old, &mut errors);
         if part == Part::Status {
             // The server checks the status as if it were the object.
             for error in &mut errors {
                 error.detail = error.detail.replace("status.", "");
             }
+        }
+        if let Some(scale) = &self.resource.scale {
+            errors.extend([&scale.spec, &scale.status].into_iter().filter_map(|at| replicas(object, at)));
         }
         errors
     }
@@ -149,10 +162,19 @@ impl<'a> Desk<'a> {
             let (kind, version) = (&resource.kind, &resource.version);
             Failure::bad_request(format!("{kind} in version \"{version}\" cannot be handled as a {kind}: {why}"))
         };
+        let given = object.clone();
         let dropped = match &self.resource.origin {
             Origin::BuiltIn(one) => {
                 defaults::quantities(&mut object, one.plural);
-                let mut typed = (one.decode)(object.clone()).map_err(|why| refuse(&self.resource, &why))?;
+                if let Some(text) = defaults::no_quantity(&object) {
+                    let why = format!(
+                        "{text:?}: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+                    );
+                    return Err(if self.patches { refuse_patch(&given, &why) } else { refuse(&self.resource, &why) });
+                }
+                let mut typed = (one.decode)(object.clone()).map_err(|why| {
+                    if self.patches { refuse_patch(&given, &why) } else { refuse(&self.resource, &why) }
+                })?;
                 let dropped = missing_from(&object, &typed);
                 // The types make up empty values for what they require; whether that is allowed is for the rules to say.
                 retain_known(&mut typed, &object);
@@ -161,16 +183,23 @@ impl<'a> Desk<'a> {
                 dropped
             }
             Origin::Custom(custom) => {
+                let sorted = |mut paths: Vec<String>| {
+                    paths.sort_unstable();
+                    paths
+                };
                 let given = object.get("metadata").cloned().unwrap_or_default();
                 let mut metadata = typed_metadata(given.clone()).map_err(|why| refuse(&self.resource, &why))?;
                 let unknown = missing_from(&given, &metadata).into_iter().map(|path| format!("metadata.{path}"));
                 defaults::clean(&mut metadata);
                 paths::set(&mut object, &["metadata"], metadata);
-                unknown.chain(custom.schema.prune(&mut object)).collect()
+                unknown.chain(sorted(custom.schema.prune(&mut object))).collect()
             }
         };
         let dropped: Vec<_> = dropped.iter().map(|path| format!("unknown field {path:?}")).collect();
         match self.options.unknown {
+            Unknown::Refuse if !dropped.is_empty() && self.patches => {
+                Err(refuse_patch(&given, &format!("strict decoding error: {}", dropped.join(", "))))
+            }
             Unknown::Refuse if !dropped.is_empty() => {
                 Err(refuse(&self.resource, &format!("strict decoding error: {}", dropped.join(", "))))
             }
@@ -196,7 +225,7 @@ impl<'a> Desk<'a> {
         if kind.is_empty() && self.resource.custom().is_some() {
             let (wanted, text) = (&self.resource.kind, object.to_string());
             let why = format!(
-                "the object provided is unrecognized (must be of type {wanted}): Object 'Kind' is missing in '{text}'"
+                "the object provided is unrecognized (must be of type {wanted}): Object 'Kind' is missing in '{text}' ({text})"
             );
             return Err(Failure::bad_request(why));
         }
@@ -212,28 +241,6 @@ impl<'a> Desk<'a> {
             )));
         }
         Ok(())
-    }
-
-    fn check_metadata(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        if old.is_none() {
-            let name = paths::text(object, "/metadata/name");
-            labels::Names::of(&self.resource.table).check(name, "metadata.name", &mut errors);
-        }
-        labels::check(&labels::Labels::of(object.pointer("/metadata/labels")), "metadata.labels", &mut errors);
-        for (at, owner) in paths::list(object, "/metadata/ownerReferences").enumerate() {
-            for key in ["apiVersion", "kind", "name", "uid"] {
-                if paths::text(owner, &format!("/{key}")).is_empty() {
-                    let detail = if key == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                    errors.push(FieldError::invalid(
-                        format!("metadata.ownerReferences[{at}].{key}"),
-                        &json!(""),
-                        detail,
-                    ));
-                }
-            }
-        }
-        errors
     }
 
     /// Writes an object in the version that was asked for. The answer is the stored one.
@@ -281,6 +288,32 @@ impl<'a> Desk<'a> {
             }
         }
     }
+}
+
+/// What the `scale` subresource could not read.
+fn replicas(object: &Value, pointer: &str) -> Option<FieldError> {
+    let (value, path) = (object.pointer(pointer)?, pointer.replace('/', "."));
+    let unreadable = |shown: &str, kind: &str| {
+        let why = format!("{path} accessor error: {shown} is of the type {kind}, expected int64");
+        Some(FieldError::invalid(path.clone(), &json!(0), why))
+    };
+    match value {
+        Value::Number(number) => match number.as_i64() {
+            Some(number) if number < 0 => {
+                Some(FieldError::invalid(path, &json!(number), "should be a non-negative integer"))
+            }
+            Some(_) => None,
+            None => unreadable(&number.to_string(), "float64"),
+        },
+        Value::String(text) => unreadable(text, "string"),
+        _ => None,
+    }
+}
+
+/// 422 for a patch whose result is no such object; the text shows all of it.
+fn refuse_patch(result: &Value, why: &dyn std::fmt::Display) -> Failure {
+    let error = FieldError::invalid("patch", &json!(result.to_string()), why.to_string());
+    Failure::invalid("", "", "", &[error])
 }
 
 fn typed_metadata(metadata: Value) -> Result<Value, serde_json::Error> {

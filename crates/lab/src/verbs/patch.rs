@@ -5,6 +5,7 @@ use super::{Desk, Part};
 use crate::failure::{Failure, FieldError};
 use crate::patch::types::Types;
 use crate::patch::{apply, json, merge, strategic};
+use crate::resource::Origin;
 use objects::paths;
 use serde_json::Value;
 use std::sync::Arc;
@@ -80,7 +81,33 @@ impl Desk<'_> {
             }
             PatchKind::Merge | PatchKind::Apply => merge::merge(&mut new, patch),
         }
+        self.check_identity(namespace, name, &new)?;
+        self.patches = true;
         Ok((self.update(&stored, new, part, Record::Changes)?, false))
+    }
+
+    /// A patch cannot make another object of it.
+    fn check_identity(&self, namespace: &str, name: &str, new: &Value) -> Result<(), Failure> {
+        let (given, home) = (paths::text(new, "/metadata/name"), paths::text(new, "/metadata/namespace"));
+        if given != name {
+            return Err(Failure::bad_request(format!(
+                "the name of the object ({given}) does not match the name on the URL ({name})"
+            )));
+        }
+        let kind = paths::text(new, "/kind");
+        if kind != self.resource.kind && self.resource.builtin().is_some() {
+            let why = format!(
+                "{kind} in version \"{}\" cannot be handled as a {}",
+                self.resource.version, self.resource.kind
+            );
+            return Err(super::refuse_patch(new, &why));
+        }
+        if home != namespace {
+            return Err(Failure::bad_request(
+                "the namespace of the provided object does not match the namespace sent on the request",
+            ));
+        }
+        Ok(())
     }
 
     fn apply(
@@ -91,6 +118,7 @@ impl Desk<'_> {
         part: Part,
     ) -> Result<(Arc<Value>, bool), Failure> {
         self.check_config(name, config)?;
+        self.check_types(name, config)?;
         let mut config = config.clone();
         if part == Part::Main && self.resource.status {
             paths::set(&mut config, &["status"], Value::Null);
@@ -98,7 +126,11 @@ impl Desk<'_> {
         let stored = match self.present(namespace, name) {
             Ok(stored) => stored,
             Err(failure) if part == Part::Status => return Err(failure),
-            Err(_) => return self.create_applied(namespace, config).map(|object| (object, true)),
+            Err(_) => {
+                // An apply that creates has nothing to be compared with.
+                paths::set(&mut config, &["metadata", "resourceVersion"], Value::Null);
+                return self.create_applied(namespace, config).map(|object| (object, true));
+            }
         };
         if part == Part::Status {
             let metadata = config.get("metadata").cloned().unwrap_or_default();
@@ -125,19 +157,65 @@ impl Desk<'_> {
         }
         let (version, kind) = (paths::text(config, "/apiVersion"), paths::text(config, "/kind"));
         if version != self.resource.api_version() || kind != self.resource.kind {
-            let version = if version.is_empty() { "/" } else { version };
+            // The core group has no name, so the version stands behind an empty one.
+            let version = if version.contains('/') { version.to_owned() } else { format!("/{version}") };
             return Err(Failure::bad_request(format!("invalid object type: {version}, Kind={kind}")));
         }
         if !config.pointer("/metadata/managedFields").is_none_or(Value::is_null) {
             return Err(Failure::bad_request("metadata.managedFields must be nil"));
         }
         let given = paths::text(config, "/metadata/name");
-        if !given.is_empty() && given != name {
+        if given.is_empty() {
+            let why = format!("the name of the object ({name} based on URL) was undeterminable: name must be provided");
+            return Err(Failure::bad_request(why));
+        }
+        if given != name {
             return Err(Failure::bad_request(format!(
                 "the name of the object ({given}) does not match the name on the URL ({name})"
             )));
         }
         Ok(())
+    }
+}
+
+impl Desk<'_> {
+    /// An apply must be able to tell the fields of its configuration apart: no unknown ones, no element twice.
+    fn check_types(&self, name: &str, config: &Value) -> Result<(), Failure> {
+        let (resource, namespace) = (&self.resource, paths::text(config, "/metadata/namespace"));
+        let version = resource.api_version();
+        let version = if version.contains('/') { version } else { format!("/{version}") };
+        let refuse = |texts: &[String]| {
+            let texts = match texts {
+                [one] => one.clone(),
+                many => format!("errors:{}", many.iter().map(|one| format!("\n  {one}")).collect::<String>()),
+            };
+            let lead =
+                format!("failed to create typed patch object ({namespace}/{name}; {version}, Kind={})", resource.kind);
+            Err(Failure::unknown(format!("{lead}: {texts}")))
+        };
+        let unknown = match self.unknown_fields(config) {
+            Ok(unknown) => unknown,
+            Err(why) => return refuse(&[why.to_string()]),
+        };
+        if !unknown.is_empty() {
+            let texts: Vec<_> = unknown.iter().map(|path| format!(".{path}: field not declared in schema")).collect();
+            return refuse(&texts);
+        }
+        match apply::doubled(config, Types(resource)) {
+            Some(text) => refuse(&[text]),
+            None => Ok(()),
+        }
+    }
+
+    fn unknown_fields(&self, config: &Value) -> Result<Vec<String>, serde_json::Error> {
+        match &self.resource.origin {
+            Origin::BuiltIn(one) => {
+                let mut config = config.clone();
+                crate::defaults::quantities(&mut config, one.plural);
+                Ok(super::missing_from(&config, &(one.decode)(config.clone())?))
+            }
+            Origin::Custom(custom) => Ok(custom.schema.prune(&mut config.clone())),
+        }
     }
 }
 

@@ -19,8 +19,7 @@ pub(crate) enum Record {
 }
 
 /// What an update cannot change.
-const KEPT: [&str; 6] =
-    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "generateName"];
+const KEPT: [&str; 5] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"];
 
 impl Desk<'_> {
     /// Replaces an object, or its status. The answer is the stored object, and whether it was created.
@@ -44,7 +43,12 @@ impl Desk<'_> {
         let old = self.present(namespace, name)?;
         let given = uid(&object);
         if !given.is_empty() && given != uid(&old) {
-            let why = format!("Precondition failed: UID in precondition: {given}, UID in object meta: {}", uid(&old));
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: \
+                 UID in precondition: {given}, UID in object meta: {}",
+                self.storage_key(namespace, name),
+                uid(&old)
+            );
             return Err(self.resource.conflict(name, &why));
         }
         let version = paths::text(&object, "/metadata/resourceVersion");
@@ -56,6 +60,19 @@ impl Desk<'_> {
             return Err(Failure::invalid(&self.resource.plural, &self.resource.group, name, &[error]));
         }
         Ok((self.update(&old, object, part, Record::Changes)?, false))
+    }
+
+    /// Where the real server keeps the object, as some texts tell.
+    fn storage_key(&self, namespace: &str, name: &str) -> String {
+        let folder = match self.resource.table.as_str() {
+            "services" => "services/specs".to_owned(),
+            "ingresses.networking.k8s.io" => "ingress".to_owned(),
+            _ if self.resource.custom().is_some() => format!("{}/{}", self.resource.group, self.resource.plural),
+            _ => self.resource.plural.clone(),
+        };
+        let parts = [folder.as_str(), namespace, name];
+        let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+        format!("/registry/{}", parts.join("/"))
     }
 
     /// Writes the new state of a present object. `new` is in the version that was asked for.
@@ -94,8 +111,11 @@ impl Desk<'_> {
         }
         if forgets {
             paths::set(&mut new, &["metadata", "managedFields"], Value::Null);
-        } else if record == Record::Changes {
+        } else if record == Record::Changes && is_recorded(&old) {
             apply::record(&old, &mut new, &self.manager(false, part), Types(&resource));
+            if self.through == "scale" {
+                forget_scaling(&mut new, resource.builtin().is_some());
+            }
         }
         self.admit(&mut new);
         let deleting = !paths::text(&new, "/metadata/deletionTimestamp").is_empty();
@@ -145,6 +165,11 @@ impl Desk<'_> {
 
     /// Whether the change is one that `metadata.generation` counts.
     fn counts(&self, old: &Value, new: &Value) -> bool {
+        let annotations = |object: &Value| object.pointer("/metadata/annotations").cloned();
+        // The annotations of a Deployment are copied to its ReplicaSets.
+        if self.resource.table == "deployments.apps" && annotations(old) != annotations(new) {
+            return true;
+        }
         let status_apart = self.resource.status || self.resource.builtin().is_some();
         let counted = |key: &str| key != "metadata" && (key != "status" || !status_apart);
         let keys = |object: &Value| {
@@ -185,6 +210,22 @@ fn forgets_managers(object: &Value) -> bool {
     managed.is_some_and(|entries| entries.iter().all(|entry| entry.get("manager").is_none()))
 }
 
+/// Of built-in kinds the server does not record who scaled them, of custom ones not when.
+fn forget_scaling(object: &mut Value, built_in: bool) {
+    let entries = object.pointer_mut("/metadata/managedFields").and_then(Value::as_array_mut);
+    let Some(entries) = entries else { return };
+    let scaled = |entry: &Value| entry.get("subresource") == Some(&json!("scale"));
+    entries.retain(|entry| !(built_in && scaled(entry)));
+    for entry in entries.iter_mut().filter(|entry| scaled(entry)) {
+        paths::set(entry, &["time"], Value::Null);
+    }
+}
+
+/// Whether it is recorded who set what: once forgotten, only an apply begins anew.
+fn is_recorded(object: &Value) -> bool {
+    paths::list(object, "/metadata/managedFields").next().is_some()
+}
+
 /// Carries over what only the server writes.
 fn keep(old: &Value, new: &mut Value) {
     let of = |key: &str| old.get("metadata").and_then(|metadata| metadata.get(key)).cloned();
@@ -195,6 +236,7 @@ fn keep(old: &Value, new: &mut Value) {
         paths::set(new, &["metadata", key], of(key).unwrap_or_default());
     }
     let fields = metadata(new);
+    fields.shift_remove("selfLink");
     if let (false, Some(managed)) = (fields.contains_key("managedFields"), of("managedFields")) {
         fields.insert("managedFields".to_owned(), managed);
     }
