@@ -63,7 +63,7 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
         Place::Other => {
             return match call.path.strip_prefix("/openapi/v3/") {
                 Some(path) => Ok(Answer::json(200, &openapi::document(&store.registry, path)?)),
-                None => other(&call.path),
+                None => Ok(other(&call.path)),
             };
         }
         Place::Objects(address) => address,
@@ -89,11 +89,11 @@ fn answer(lab: &Arc<Inner>, call: &Call, request: &Request<Bytes>) -> Result<Ans
         .answer(call.verb)
 }
 
-fn other(path: &str) -> Result<Answer, Failure> {
+fn other(path: &str) -> Answer {
     match path {
-        "/version" | "/version/" => Ok(Answer::json(200, &discovery::version())),
-        "/healthz" | "/livez" | "/readyz" => Ok(Answer::text(200, "ok")),
-        _ => Ok(no_page()),
+        "/version" | "/version/" => Answer::json(200, &discovery::version()),
+        "/healthz" | "/livez" | "/readyz" => Answer::text(200, "ok"),
+        _ => no_page(),
     }
 }
 

@@ -89,7 +89,9 @@ impl Watch {
         let objects = store.list(table, self.options.namespace.as_deref());
         let shown: Vec<_> =
             objects.filter(|object| self.wants(object)).map(|object| self.options.view.object(object)).collect();
-        shown.into_iter().for_each(|object| self.push("ADDED", object));
+        for object in shown {
+            self.push("ADDED", object);
+        }
         self.cursor = store.version();
         if self.options.initial_events && self.options.bookmarks {
             self.lines.push_back(line("BOOKMARK", &self.options.view.bookmark(self.cursor, true)));
@@ -139,7 +141,9 @@ impl Watch {
             .map(|changes| changes.filter_map(|change| self.event(change)).collect::<Vec<_>>());
         match events {
             Ok(events) => {
-                events.into_iter().for_each(|(kind, object)| self.push(kind, object));
+                for (kind, object) in events {
+                    self.push(kind, object);
+                }
             }
             Err(lost) => {
                 let failure = Failure::expired(format!("too old resource version: {} ({})", self.cursor, lost.oldest));

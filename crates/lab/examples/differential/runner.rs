@@ -22,14 +22,14 @@ pub async fn run(client: &Client, scenario: &Scenario, namespace: &str) -> Vec<A
     let begin = Step { send: "POST /api/v1/namespaces".to_owned(), ..Step::default() };
     let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
     if let Err(why) = run.step(&Step { body: Some(body), ..begin.clone() }).await {
-        answers.push(broken(&begin, why));
+        answers.push(broken(&begin, &why));
         return answers;
     }
     for step in &scenario.steps {
         match run.step(step).await {
             Ok(answer) => answers.push(answer),
             Err(why) => {
-                answers.push(broken(step, why));
+                answers.push(broken(step, &why));
                 break;
             }
         }
@@ -37,7 +37,7 @@ pub async fn run(client: &Client, scenario: &Scenario, namespace: &str) -> Vec<A
     answers
 }
 
-fn broken(step: &Step, why: String) -> Answer {
+fn broken(step: &Step, why: &str) -> Answer {
     Answer { to: step.send.clone(), status: 0, media: None, warnings: Vec::new(), body: json!(why) }
 }
 

@@ -43,14 +43,13 @@ impl Types<'_> {
         }
         match &self.0.origin {
             Origin::BuiltIn(_) => match path.last().map(String::as_str) {
-                Some("imagePullSecrets") => true,
                 Some("port") => path.iter().rev().nth(1).is_some_and(|parent| parent == "service"),
                 Some("selector") => {
                     path.len() == 2 || path.iter().rev().nth(1).is_some_and(|parent| parent == "metric")
                 }
                 Some(
-                    "nodeSelector" | "labelSelector" | "secretKeyRef" | "configMapKeyRef" | "fieldRef"
-                    | "resourceFieldRef" | "involvedObject" | "regarding",
+                    "imagePullSecrets" | "nodeSelector" | "labelSelector" | "secretKeyRef" | "configMapKeyRef"
+                    | "fieldRef" | "resourceFieldRef" | "involvedObject" | "regarding",
                 ) => true,
                 _ => false,
             },

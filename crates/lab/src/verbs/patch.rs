@@ -187,7 +187,7 @@ impl Desk<'_> {
         let refuse = |texts: &[String]| {
             let texts = match texts {
                 [one] => one.clone(),
-                many => format!("errors:{}", many.iter().map(|one| format!("\n  {one}")).collect::<String>()),
+                many => format!("errors:\n  {}", many.join("\n  ")),
             };
             let lead =
                 format!("failed to create typed patch object ({namespace}/{name}; {version}, Kind={})", resource.kind);

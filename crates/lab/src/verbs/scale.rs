@@ -35,7 +35,7 @@ impl Desk<'_> {
     /// Sets the number of replicas through a `Scale`.
     pub(crate) fn set_scale(&mut self, namespace: &str, name: &str, scale: &Value) -> Result<Value, Failure> {
         let stored = self.present(namespace, name)?;
-        self.check_scale(name, scale)?;
+        check_scale(name, scale)?;
         let pointer = self.resource.scale.as_ref().ok_or_else(Failure::no_such_path)?.spec.clone();
         let mut new = self.resource.present(&stored).into_owned();
         let path: Vec<&str> = pointer.split('/').skip(1).collect();
@@ -48,24 +48,25 @@ impl Desk<'_> {
         self.update(&stored, new, Part::Main, Record::Changes)?;
         self.scale(namespace, name)
     }
+}
 
-    fn check_scale(&self, name: &str, scale: &Value) -> Result<(), Failure> {
-        let (kind, given) = (paths::text(scale, "/kind"), paths::text(scale, "/metadata/name"));
-        if !matches!(kind, "" | "Scale") {
-            return Err(Failure::bad_request(format!("{kind} cannot be handled as a Scale")));
-        }
-        if !given.is_empty() && given != name {
-            return Err(Failure::bad_request(format!(
-                "the name of the object ({given}) does not match the name on the URL ({name})"
-            )));
-        }
-        match paths::integer(scale, "/spec/replicas").filter(|replicas| *replicas < 0) {
-            None => Ok(()),
-            Some(replicas) => {
-                let why = "must be greater than or equal to 0";
-                let error = FieldError::invalid("spec.replicas", &json!(replicas), why);
-                Err(Failure::invalid("Scale", "autoscaling", name, &[error]))
-            }
+/// A `Scale` is one, of that object, and asks for no negative number.
+fn check_scale(name: &str, scale: &Value) -> Result<(), Failure> {
+    let (kind, given) = (paths::text(scale, "/kind"), paths::text(scale, "/metadata/name"));
+    if !matches!(kind, "" | "Scale") {
+        return Err(Failure::bad_request(format!("{kind} cannot be handled as a Scale")));
+    }
+    if !given.is_empty() && given != name {
+        return Err(Failure::bad_request(format!(
+            "the name of the object ({given}) does not match the name on the URL ({name})"
+        )));
+    }
+    match paths::integer(scale, "/spec/replicas").filter(|replicas| *replicas < 0) {
+        None => Ok(()),
+        Some(replicas) => {
+            let why = "must be greater than or equal to 0";
+            let error = FieldError::invalid("spec.replicas", &json!(replicas), why);
+            Err(Failure::invalid("Scale", "autoscaling", name, &[error]))
         }
     }
 }
