@@ -19,8 +19,8 @@
 //!
 //! Discovery; create, get, list (selectors, pages, old versions), watch (bookmarks, streamed lists, 410 for lost history), update, the four kinds of
 //! patches, delete (preconditions, finalizers, propagation), delete of collections; status and scale subresources; `resourceVersion`, `generation`,
-//! `managedFields`; custom resource definitions with defaults, pruning and validation; garbage collection by owner; tables for kubectl. The answers were
-//! compared one by one with those of kube-apiserver 1.36: same fields, same refusals, same texts, except as listed below.
+//! `managedFields`; custom resource definitions with defaults, pruning and validation; garbage collection by owner; tables for kubectl. The answers
+//! are compared with those of kube-apiserver 1.36 (`tests/differential`): same fields, same refusals, same texts, except as listed there and below.
 //! Deployments and `DaemonSet`s become ready as the annotation `sim/ready-after` of their pod template says (seconds, or `never`).
 //!
 //! # What it is not
@@ -29,7 +29,7 @@
 //! * Exact about bodies that do not decode: the status code is right, the text names Rust types instead of Go types.
 //! * Protobuf in answers, CBOR, YAML answers, compression, aggregated discovery, merge keys in `OpenAPI`: not spoken; clients fall back to JSON and to their
 //!   own tables. `OpenAPI` v2 is an empty document. Bodies in protobuf are read for built-in kinds (`protobuf.rs`).
-//! * CEL: `x-kubernetes-validations` of definitions are ignored. Schemas themselves are not checked. Defaults are filled in on writes, not on reads.
+//! * CEL: the rules of definitions run, but without limits of cost, types or Kubernetes' own functions. Schemas themselves are not checked. Defaults are filled in on writes, not on reads.
 //!   There is no conversion between versions but the change of `apiVersion`. A definition is established in the moment in which it is written.
 //! * All of the built-in kinds: `ConfigMap`s, Secrets, Services, Namespaces, Events, Pods, Ingresses, autoscalers, definitions and the workloads of
 //!   `apps/v1` are completed and checked (the rules that people meet, not every rule); the others are only read by their types. Events are the same
