@@ -23,6 +23,9 @@ const LINGER: Duration = Duration::from_secs(300);
 /// How long a watch may be refused before what is known counts as out of date: permissions and CRDs are replaced by deleting and creating them.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A watch that lived that long has worked: the next one is opened after a short pause.
+const GOOD_LIFE: Duration = Duration::from_secs(5);
+
 /// A stream of what happens to the objects of one kind.
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Event<Value>, watcher::Error>> + Send>>;
 
@@ -65,7 +68,7 @@ pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) 
         let (api_version, kind_name) = (kind.api_version(), kind.kind);
         let api: Api<PartialObjectMeta<DynamicObject>> = scoped(client, &resource, kind, namespace);
         kube::runtime::watcher(api, config)
-            .default_backoff()
+            .backoff(Pauses::default())
             .map_ok(move |event| {
                 map(event, |meta| {
                     let metadata = serde_json::to_value(&meta.metadata).unwrap_or_default();
@@ -78,10 +81,37 @@ pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) 
     } else {
         let api: Api<DynamicObject> = scoped(client, &resource, kind, namespace);
         kube::runtime::watcher(api, config)
-            .default_backoff()
+            .backoff(Pauses::default())
             .map_ok(|event| map(event, |object| serde_json::to_value(object).unwrap_or_default()))
             .boxed()
     }
+}
+
+/// Pauses between the attempts of a watch, growing until one has lived for a while. (The library's own begin anew with every attempt at a list, also with one
+/// that is refused at once, and so ask twice a second for a kind that is gone.)
+#[derive(Debug, Default)]
+struct Pauses {
+    failures: u32,
+    /// When the last pause is over.
+    until: Option<Instant>,
+}
+
+impl Iterator for Pauses {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        let lived = self.until.is_none_or(|until| now >= until + GOOD_LIFE);
+        self.failures = if lived { 0 } else { self.failures.saturating_add(1) };
+        let pause = Duration::from_millis(800 << self.failures.min(6)).min(PATIENCE);
+        self.until = Some(now + pause);
+        Some(pause)
+    }
+}
+
+impl kube::runtime::utils::Backoff for Pauses {
+    /// Success is a watch that lives, not its first event.
+    fn reset(&mut self) {}
 }
 
 /// All objects of a kind, or those of one namespace.
