@@ -19,7 +19,7 @@ mod workload;
 /// What a rendering needs from outside besides the objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fresh {
-    /// A new random UUID (v4, lower case) for the annotation `flagger-id`.
+    /// A UUID (v4, lower case) for the annotation `flagger-id`: another one for each promotion, the same when one is tried again.
     pub id: String,
     /// Now, for deadlines.
     pub now: jiff::Timestamp,

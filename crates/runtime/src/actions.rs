@@ -101,7 +101,7 @@ impl Keeper {
         let (rollout, live) = (&view.rollout, &view.snapshot);
         // A Canary that nobody is in charge of has no objects of ours.
         let Some(charge) = &view.charge else { return Ok(Vec::new()) };
-        let fresh = Fresh { id: uuid::Uuid::new_v4().to_string(), now: view.seen.now };
+        let fresh = Fresh { id: copy_id(view), now: view.seen.now };
         let minimum = || match (charge.scaler, &rollout.autoscaler) {
             (Some(scaler), Some(reference)) => Some(scaler.minimum(rollout, reference, live).unwrap_or(1)),
             (None, Some(_)) => Some(1),
@@ -324,6 +324,20 @@ impl Keeper {
             answer => answer,
         }
     }
+}
+
+/// Names a copy of the target to the primary: every promotion has another name, so that it makes all pods anew. It follows from what was observed, since a
+/// process that finds a promotion begun and not noted (the status is as it was before) must not roll the primary once more.
+fn copy_id(view: &View) -> String {
+    let revision = view.seen.target.as_ref().map_or("", |target| target.revision.hash.as_str());
+    let configs = view.seen.configs.as_ref().ok().and_then(Option::as_ref).map(|configs| &configs.checksums);
+    let text = format!("{}\n{revision}\n{configs:?}\n{:?}", view.rollout.uid, view.seen.status.last_transition_time);
+    // FNV-1a, twice for the length of a UUID.
+    let hash =
+        |start| text.bytes().fold(start, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    let (high, low) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
+    let bytes = ((u128::from(high) << 64) | u128::from(low)).to_be_bytes();
+    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
 /// Whether two versions of a Canary differ only in what no decision has looked at when it was taken.
