@@ -56,6 +56,10 @@ impl<'a> Script<'a> {
     #[expect(clippy::needless_pass_by_value, reason = "what is wanted is made for the call")]
     pub(crate) fn route(&mut self, routes: Routes) {
         self.weights = Some((routes.primary().percent(), routes.canary.percent()));
+        if let Some(live) = self.seen.routes.as_ref().ok().filter(|live| !live.canary.is_zero()) {
+            // A process that died before it noted the cookie has given it to clients already: it is made again, to be taken back from them.
+            cookies::follow(self.rollout, &self.seen.abilities, &mut self.status, live.canary);
+        }
         let affinity = cookies::follow(self.rollout, &self.seen.abilities, &mut self.status, routes.canary);
         self.actions.push(Action::Route(Routes { affinity, ..routes }));
     }
