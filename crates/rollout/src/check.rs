@@ -312,7 +312,8 @@ impl<'a> Checker<'a> {
         let status = self.recorded.unwrap_or(&self.seen.status);
         let changes = *status != self.seen.status || plan.actions.iter().any(|action| moves(action).is_some());
         let finalizer = plan.actions.iter().any(|action| matches!(action, Action::RemoveFinalizer));
-        if plan.wake.is_some_and(|wake| wake <= self.seen.now) && !changes && !finalizer {
+        let learned = plan.memory.said != self.seen.memory.said;
+        if plan.wake.is_some_and(|wake| wake <= self.seen.now) && !changes && !finalizer && !learned {
             self.broken.push(Violation::Spinning);
         }
         let latest = self.seen.now.checked_add(self.rollout.interval.to_signed()).ok();

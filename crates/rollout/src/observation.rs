@@ -163,4 +163,7 @@ pub struct Memory {
     pub copied: Option<String>,
     /// The phase in which the deletion was noticed; events tell it.
     pub left: Option<Phase>,
+    /// What the post-rollout hooks said (whether one passed, and the text of the event), until it is noted; and of which outcome.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<(String, Vec<(bool, String)>)>,
 }

@@ -121,7 +121,16 @@ pub(crate) fn announce(script: &mut Script<'_>, note: &str) -> Flow<Box<End>> {
         return Ok(note_down(script, hooked.then_some(pending)));
     }
     if hooked && pending.details.hooks.is_none() {
-        pending.details.hooks = Some(ask_hooks(script, &pending)?);
+        let id = id(script, &pending, "hooks");
+        match script.memory.said.take().filter(|(about, _)| *about == id) {
+            Some((_, said)) => pending.details.hooks = Some(said),
+            None => {
+                // Remembered before it is noted: should the note fail, nobody is asked again.
+                let said = ask_hooks(script, &pending)?;
+                script.memory.said = Some((id, said));
+                return Ok(script.end(Reason::Finished, Some(script.seen.now)));
+            }
+        }
         return Ok(note_down(script, Some(pending)));
     }
     let told = pending.told_as();
@@ -210,16 +219,20 @@ fn ask_hooks(script: &mut Script<'_>, pending: &Unannounced) -> Flow<Vec<(bool, 
     Ok(said)
 }
 
-/// Adds the announcement. Its id follows from what was stored with the outcome, so it is the same in every process.
+/// Adds the announcement.
 fn tell(script: &mut Script<'_>, pending: &Unannounced, part: &str, events: Vec<Event>, alerts: Vec<Alert>) {
-    if events.is_empty() && alerts.is_empty() {
-        return;
+    if !events.is_empty() || !alerts.is_empty() {
+        let id = id(script, pending, part);
+        script.act(Action::Announce(Announcement { id, events, alerts }));
     }
+}
+
+/// Names a part of an outcome. It follows from what was stored with the outcome, so it is the same in every process.
+fn id(script: &Script<'_>, pending: &Unannounced, part: &str) -> String {
     let status = &script.seen.status;
     let at = status.last_transition_time.map_or_else(String::new, |time| time.to_string());
     let revision = status.last_applied_spec.as_deref().unwrap_or_default();
-    let id = format!("{:?} {revision} {at} {part}", pending.ending);
-    script.act(Action::Announce(Announcement { id, events, alerts }));
+    format!("{:?} {revision} {at} {part}", pending.ending)
 }
 
 /// Writes what is left to be told.
