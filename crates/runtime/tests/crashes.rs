@@ -1,4 +1,5 @@
-//! Crashes, conflicts and outages: whatever the moment, the rollout ends as it would have ended, and traffic never goes to a side that cannot serve it.
+//! Restarts, conflicts and outages (for kills after every write see `kills.rs`, for other faults `faults.rs`): whatever the moment, the rollout ends as it
+//! would have ended, and traffic never goes to a side that cannot serve it.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
 
@@ -10,44 +11,6 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-
-/// Breaks the connection at one write of an operator, and every later one of the same operator.
-struct Crash {
-    name: String,
-    writes: AtomicUsize,
-    last: usize,
-    /// The last write is carried out, but nobody learns it.
-    after: bool,
-}
-
-impl Crash {
-    fn is_over(&self, call: &Call, last: usize) -> bool {
-        call.user_agent == self.name && self.writes.load(Ordering::SeqCst) >= last
-    }
-
-    fn happened(&self) -> bool {
-        self.writes.load(Ordering::SeqCst) >= self.last
-    }
-}
-
-impl lab::Hook for Crash {
-    fn before(&self, call: &Call) -> Intervention {
-        if self.is_over(call, self.last) {
-            return Intervention::Disconnect;
-        }
-        if call.user_agent == self.name && call.verb.writes() && call.resource != "events" {
-            self.writes.fetch_add(1, Ordering::SeqCst);
-            if !self.after && self.is_over(call, self.last) {
-                return Intervention::Disconnect;
-            }
-        }
-        Intervention::Pass
-    }
-
-    fn after(&self, call: &Call, _status: u16) -> Intervention {
-        if self.after && self.is_over(call, self.last) { Intervention::Disconnect } else { Intervention::Pass }
-    }
-}
 
 /// Whoever gets traffic can serve it. Read at one moment, between two writes.
 fn is_safe(view: &View<'_>) -> Result<(), String> {
@@ -86,84 +49,6 @@ async fn safely(world: &World, phase: &str) {
             world.status()["phase"] == phase
         })
         .await;
-}
-
-/// A rollout with a crash at the given write of it. The answer is false if there were not so many writes.
-async fn crash_at(last: usize, after: bool, spec: &Value, end: &str) -> bool {
-    let mut world = World::initialized("istio", spec.clone()).await;
-    let crash = Arc::new(Crash { name: world.name(), writes: AtomicUsize::new(0), last, after });
-    world.lab.set_hook(Some(Arc::<Crash>::clone(&crash)));
-    if end == "Failed" {
-        world.net.values("istio_requests_total", &["10"]);
-    }
-    world.deploy("demo:2");
-    world.wait_until("it crashed or ended", |world| crash.happened() || world.status()["phase"] == end).await;
-    world.seconds(3).await;
-    let crashed = crash.happened();
-    world.reborn().await;
-    safely(&world, end).await;
-    world.seconds(120).await;
-    let image = if end == "Failed" { "demo:1" } else { "demo:2" };
-    assert_eq!(
-        (world.image("cart-primary"), world.weights(), world.replicas("cart")),
-        (image.to_owned(), (100, 0), 0),
-        "crash at {last}\n{}",
-        world.report()
-    );
-    assert_eq!(world.status()["phase"], end, "crash at {last}: nothing starts again");
-    assert_eq!(world.status()["unannounced"], json!(null), "crash at {last}");
-    let closing = if end == "Failed" { "Canary failed!" } else { "Promotion completed!" };
-    // Told twice is possible (a crash between telling and noting it), not at all is not; a rollback is told with its other actions.
-    assert!(end == "Failed" || world.told(closing) >= 1, "crash at {last}\n{}", world.report());
-    crashed
-}
-
-#[tokio::test(start_paused = true)]
-async fn o_12_a_crash_at_any_write_of_a_promotion() {
-    for after in [false, true] {
-        let mut last = 1;
-        while crash_at(last, after, &steps(20, 40), "Succeeded").await {
-            last += 1;
-        }
-        assert!(last > 8, "only {last} writes");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn o_12_a_crash_at_any_write_of_a_rollback() {
-    for after in [false, true] {
-        let mut last = 1;
-        while crash_at(last, after, &steps(20, 40), "Failed").await {
-            last += 1;
-        }
-        assert!(last > 6, "only {last} writes");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn o_12_a_crash_at_any_write_of_an_initialisation() {
-    for last in 1..=14 {
-        let mut world = World::new().await;
-        world.lab.set_hook(Some(Arc::new(Crash {
-            name: world.name(),
-            writes: AtomicUsize::new(0),
-            last,
-            after: last % 2 == 0,
-        })));
-        world.apply(secret("one"));
-        world.apply(deployment("cart", "demo:1"));
-        world.apply(canary("cart", "istio", steps(20, 40)));
-        world.seconds(5).await;
-        world.reborn().await;
-        safely(&world, "Initialized").await;
-        world.seconds(60).await;
-        assert_eq!(
-            (world.weights(), world.replicas("cart"), world.replicas("cart-primary")),
-            ((100, 0), 0, 1),
-            "crash at {last}\n{}",
-            world.report()
-        );
-    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -254,46 +139,4 @@ async fn conflicts_on_the_canary_neither_repeat_nor_lose_a_step() {
         "{}",
         world.report()
     );
-}
-
-#[tokio::test(start_paused = true)]
-async fn o_12_a_crash_at_any_write_of_a_deletion_with_revert() {
-    for last in 1..=9 {
-        let mut object = canary("cart", "istio", steps(20, 40));
-        object["spec"]["revertOnDeletion"] = json!(true);
-        let world = World::new().await;
-        world.apply(json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "cart", "namespace": "shop"},
-            "spec": {"selector": {"app": "cart"}, "ports": [{"port": 8080}]}}));
-        let mut world = world.ready(object).await;
-        world.lab.set_hook(Some(Arc::new(Crash {
-            name: world.name(),
-            writes: AtomicUsize::new(0),
-            last,
-            after: last % 2 == 0,
-        })));
-        world.lab.delete("canary", "shop", "cart").unwrap();
-        world.seconds(5).await;
-        world.reborn().await;
-        world
-            .wait_until(&format!("it is gone (crash at {last})"), |world| world.try_get("canary", "cart").is_none())
-            .await;
-        world.seconds(5).await;
-        assert_eq!(
-            (world.replicas("cart"), &world.get("service", "cart")["spec"]["selector"]),
-            (1, &json!({"app": "cart"})),
-            "crash at {last}"
-        );
-        assert!(world.try_get("deploy", "cart-primary").is_none());
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn o_12_a_crash_at_any_write_of_blue_green() {
-    for after in [false, true] {
-        let mut last = 1;
-        while crash_at(last, after, &iterations(2), "Succeeded").await {
-            last += 1;
-        }
-        assert!(last > 8, "only {last} writes");
-    }
 }
