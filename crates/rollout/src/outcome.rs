@@ -122,15 +122,13 @@ pub(crate) fn announce(script: &mut Script<'_>, note: &str) -> Flow<Box<End>> {
     }
     if hooked && pending.details.hooks.is_none() {
         let id = id(script, &pending, "hooks");
-        match script.memory.said.take().filter(|(about, _)| *about == id) {
-            Some((_, said)) => pending.details.hooks = Some(said),
-            None => {
-                // Remembered before it is noted: should the note fail, nobody is asked again.
-                let said = ask_hooks(script, &pending)?;
-                script.memory.said = Some((id, said));
-                return Ok(script.end(Reason::Finished, Some(script.seen.now)));
-            }
-        }
+        let Some((_, said)) = script.memory.said.take().filter(|(about, _)| *about == id) else {
+            // Remembered before it is noted: should the note fail, nobody is asked again.
+            let said = ask_hooks(script, &pending)?;
+            script.memory.said = Some((id, said));
+            return Ok(script.end(Reason::Finished, Some(script.seen.now)));
+        };
+        pending.details.hooks = Some(said);
         return Ok(note_down(script, Some(pending)));
     }
     let told = pending.told_as();

@@ -7,7 +7,7 @@ mod harness;
 
 use harness::*;
 use lab::{Call, Failure, Intervention, View};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
