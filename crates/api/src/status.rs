@@ -1,7 +1,7 @@
 //! `status` of a Canary.
 //!
 //! Written exactly as the reference writes it, plus fields that it does not know and prunes: `observedGeneration`,
-//! `lastChecks`, `unannounced`, and the conditions Ready, Reconciling and Stalled after Promoted.
+//! `lastChecks`, `unannounced`, `configDigests`, and the conditions Ready, Reconciling and Stalled after Promoted.
 //! Source: API notes, section 5; controller notes, section 13.
 
 use std::collections::BTreeMap;
@@ -63,6 +63,10 @@ pub struct CanaryStatus {
     /// An outcome whose closing hooks, event and alert are still to be sent.
     #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]
     pub unannounced: Option<String>,
+    /// What is known of the content of `ConfigMap`s and Secrets and of their copies, so that a restart need not read them: `configmap/NAME` or `secret/NAME` to
+    /// resource version, checksum and (Secrets) type, with spaces between.
+    #[serde(deserialize_with = "read", skip_serializing_if = "is_default")]
+    pub config_digests: Option<BTreeMap<String, String>>,
 }
 
 impl Wire for CanaryStatus {

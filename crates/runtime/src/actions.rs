@@ -2,6 +2,7 @@
 
 use crate::cluster::{ApiError, Cluster};
 use crate::keeper::Keeper;
+use crate::slim::Slim;
 use crate::view::{FINALIZER, View};
 use api::CanaryStatus;
 use objects::kind::CANARY;
@@ -171,7 +172,14 @@ impl Keeper {
             Change::Create(object) => self.create(cluster, &target, object).await,
             Change::Merge { patch, version } => cluster.merge(&target, patch, version.as_deref(), None).await,
             Change::CopyContent { from, envelope, exists } => {
-                self.copy(cluster, &target, from, envelope, *exists).await
+                let source = match content(view, from) {
+                    Some(content) => Ok(content),
+                    None => cluster.get(from).await,
+                };
+                match source {
+                    Ok(source) => self.copy(cluster, &target, &source, envelope, *exists).await,
+                    Err(error) => Err(error),
+                }
             }
             Change::Delete => cluster.delete(&target).await,
         };
@@ -181,8 +189,9 @@ impl Keeper {
                 if change == Change::Delete {
                     view.snapshot.remove(&target);
                 } else {
+                    let object = Arc::new(object);
                     self.world.written(target.kind, &object, &view.key);
-                    view.snapshot.insert(target, Arc::new(object));
+                    view.snapshot.insert(target, object);
                 }
                 if let Some(line) = success {
                     info!(canary = view.rollout.full_name(), "{line}");
@@ -206,7 +215,7 @@ impl Keeper {
         match cluster.create(target, object).await {
             Err(error) if error.already_exists() => {
                 if let Ok(present) = cluster.get(target).await {
-                    self.world.apply(target.kind, &present);
+                    self.world.apply(target.kind, Slim::of(target.kind, &present));
                 }
                 Err(error)
             }
@@ -214,16 +223,15 @@ impl Keeper {
         }
     }
 
-    /// Copies the content of a ConfigMap or Secret: read now, written, not kept.
+    /// Copies the content of a ConfigMap or Secret. It is not kept.
     async fn copy(
         &self,
         cluster: &Cluster,
         target: &ObjectRef,
-        from: &ObjectRef,
+        source: &Value,
         envelope: &Value,
         exists: bool,
     ) -> Result<Value, ApiError> {
-        let source = cluster.get(from).await?;
         let mut copy = envelope.clone();
         for field in ["data", "binaryData", "type"] {
             let content = source.get(field).cloned().unwrap_or_default();
@@ -240,16 +248,22 @@ impl Keeper {
         let (reference, version) =
             (target.clone(), objects::paths::text(&written, "/metadata/resourceVersion").to_owned());
         self.world.state().set_digest(reference, version, Ok(crate::digest::digest(target, &written)));
-        Ok(crate::digest::without_content(&written))
+        Ok(Slim::of(target.kind, &written).value())
     }
 
     /// Writes the status where it differs, on the version that was decided upon.
     async fn record(&self, view: &mut View, status: &CanaryStatus) -> Result<Done, Failure> {
-        let Some(patch) = status_patch(&view.object, status) else { return Ok(Done::Nothing) };
+        if status_patch(&view.object, status).is_none() {
+            return Ok(Done::Nothing);
+        }
+        // Only with a write that is due anyway.
+        let digests = self.world.state().known_digests(&view.key);
+        let status = CanaryStatus { config_digests: (!digests.is_empty()).then_some(digests), ..status.clone() };
+        let Some(patch) = status_patch(&view.object, &status) else { return Ok(Done::Nothing) };
         let target = CANARY.object(&view.rollout.namespace, &view.rollout.name);
         let failure = format!("failed after retries: updating canary {} status failed: ", view.rollout.full_name());
         self.patch_canary(view, &target, &patch, Some("status"), &failure).await?;
-        view.seen.status = status.clone();
+        view.seen.status = status;
         Ok(Done::Wrote)
     }
 
@@ -280,9 +294,8 @@ impl Keeper {
     ) -> Result<(), Failure> {
         match self.patch_version(target, patch, &view.object, subresource).await {
             Ok(object) => {
-                let object = Arc::new(object);
-                self.take_own_canary(Arc::clone(&object));
-                view.object = object;
+                self.take_own_canary(&object);
+                view.object = Arc::new(object);
                 Ok(())
             }
             Err(error) if error.is_conflict() || error.is_not_found() => {
@@ -315,7 +328,7 @@ impl Keeper {
                     Ok(present) if is_same_to_decisions(seen, &present) => send(&present).await,
                     Ok(present) => {
                         // The next look decides on what it is now.
-                        self.take_own_canary(Arc::new(present));
+                        self.take_own_canary(&present);
                         Err(error)
                     }
                     Err(_) => Err(error),
@@ -338,6 +351,15 @@ fn copy_id(view: &View) -> String {
     let (high, low) = (hash(0xcbf2_9ce4_8422_2325), hash(0x9e37_79b9_7f4a_7c15));
     let bytes = ((u128::from(high) << 64) | u128::from(low)).to_be_bytes();
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+}
+
+/// The content of a config as it was read on this visit, if that is the version that was decided upon.
+fn content(view: &mut View, config: &ObjectRef) -> Option<Value> {
+    let place = view.contents.iter().rposition(|(reference, _)| reference == config)?;
+    let (_, content) = view.contents.swap_remove(place);
+    let version = |object: &Value| objects::paths::text(object, "/metadata/resourceVersion").to_owned();
+    let known = view.snapshot.find(config).ok()?;
+    (version(known) == version(&content)).then_some(content)
 }
 
 /// Whether two versions of a Canary differ only in what no decision has looked at when it was taken.

@@ -3,38 +3,48 @@
 use objects::kind::SECRET;
 use objects::{ConfigDigest, ObjectRef, checksum};
 use serde_json::Value;
+use std::collections::BTreeMap;
 
 /// The digest of a config's content.
 pub(crate) fn digest(reference: &ObjectRef, object: &Value) -> ConfigDigest {
     if *reference.kind == SECRET { checksum::digest_secret(object) } else { checksum::digest_config_map(object) }
 }
 
-/// Where `kubectl apply` leaves the whole object, the content of a Secret included.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// A digest as it is kept in `status.configDigests`, and its key there. None where it cannot be said so.
+pub(crate) fn remember(reference: &ObjectRef, version: &str, digest: &ConfigDigest) -> Option<(String, String)> {
+    let ConfigDigest { checksum, legacy: None, secret_type } = digest else { return None };
+    Some((key(reference), format!("{version} {checksum} {secret_type}").trim_end().to_owned()))
+}
 
-/// The object as a metadata watch brings it, without the copy of its content that `kubectl apply` leaves there.
-pub(crate) fn without_content(object: &Value) -> Value {
-    let mut slim = object.clone();
-    for field in ["data", "binaryData", "stringData"] {
-        objects::paths::set(&mut slim, &[field], Value::Null);
-    }
-    if slim.pointer("/metadata/annotations").is_some() {
-        objects::paths::set(&mut slim, &["metadata", "annotations", LAST_APPLIED], Value::Null);
-    }
-    slim
+/// The version and the digest that [`remember`] wrote down.
+pub(crate) fn recall(reference: &ObjectRef, known: &BTreeMap<String, String>) -> Option<(String, ConfigDigest)> {
+    let mut parts = known.get(&key(reference))?.split(' ');
+    let (version, checksum) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+    let secret_type = parts.next().unwrap_or_default().to_owned();
+    Some((version, ConfigDigest { checksum, legacy: None, secret_type }))
+}
+
+fn key(reference: &ObjectRef) -> String {
+    format!("{}/{}", reference.kind.kind.to_lowercase(), reference.name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use objects::kind::CONFIG_MAP;
 
     #[test]
-    fn nothing_of_a_secret_is_kept() {
-        let secret = json!({"metadata": {"name": "s", "annotations": {"mine": "1", LAST_APPLIED: "hidden"}}, "data": {"k": "hidden"}, "stringData": {"k": "hidden"}});
-        let kept = without_content(&secret);
-        assert!(!kept.to_string().contains("hidden"), "{kept}");
-        assert_eq!(kept["metadata"]["annotations"]["mine"], "1");
-        assert_eq!(without_content(&json!({"metadata": {"name": "s"}})), json!({"metadata": {"name": "s"}}));
+    fn what_is_remembered_is_recalled() {
+        let of = |kind: &'static objects::Kind, secret_type: &str| {
+            let digest =
+                ConfigDigest { checksum: "ab12".to_owned(), legacy: None, secret_type: secret_type.to_owned() };
+            let reference = kind.object("n", "web");
+            let known: BTreeMap<_, _> = remember(&reference, "7", &digest).into_iter().collect();
+            assert_eq!(recall(&reference, &known), Some(("7".to_owned(), digest)));
+            known
+        };
+        assert_eq!(of(&CONFIG_MAP, ""), BTreeMap::from([("configmap/web".to_owned(), "7 ab12".to_owned())]));
+        assert_eq!(of(&SECRET, "Opaque"), BTreeMap::from([("secret/web".to_owned(), "7 ab12 Opaque".to_owned())]));
+        assert_eq!(recall(&SECRET.object("n", "other"), &of(&SECRET, "Opaque")), None);
     }
 }

@@ -168,12 +168,12 @@ fn create(
     let body = json!({
         "apiVersion": "v1",
         "kind": "Event",
-        "metadata": {"name": name, "namespace": key.namespace},
+        "metadata": {"name": name, "namespace": &*key.namespace},
         "involvedObject": {
             "apiVersion": "flagger.app/v1beta1",
             "kind": "Canary",
-            "name": key.name,
-            "namespace": key.namespace,
+            "name": &*key.name,
+            "namespace": &*key.namespace,
             "uid": paths::text(object, "/metadata/uid"),
             "resourceVersion": paths::text(object, "/metadata/resourceVersion"),
         },

@@ -7,18 +7,20 @@ use crate::notify::Courier;
 use crate::outbound::Outbound;
 use crate::queue::Key;
 use crate::repairs::Repairs;
+use crate::slim::{Slim, by_metadata};
 use crate::telemetry::Telemetry;
-use crate::view::{Look, View, look};
+use crate::view::{Look, View, look, register};
 use crate::watch::Clusters;
-use crate::world::{Entry, Missing, World, by_metadata};
+use crate::world::{Entry, Missing, World};
 use api::{Canary, Settings};
 use jiff::{SignedDuration, Timestamp};
-use objects::{ConfigDigest, ObjectRef};
+use objects::kind::CANARY;
+use objects::{ObjectRef, Snapshot};
 use rollout::{
     Action, Alert, Announcement, Answers, Decision, Event, EventKind, Memory, Next, Plan, decide, decide_failed,
 };
+use serde::Deserialize as _;
 use serde_json::Value;
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -60,6 +62,10 @@ struct Visit {
     /// Uid and generation of the Canary that the questions were about.
     about: (String, i64),
     permit: Option<OwnedSemaphorePermit>,
+    /// Configs that were read on this visit, with their content.
+    contents: Vec<(ObjectRef, Value)>,
+    /// What the last look saw, so that what has not changed need not be parsed again.
+    last: Snapshot,
 }
 
 /// A Canary that is being decided. However that ends, it can be looked at again.
@@ -202,22 +208,26 @@ impl Keeper {
         };
         match look {
             Look::Gone => Turn::Until(None),
-            Look::Incomplete(missing) => self.fetch(key, missing).await,
+            Look::Incomplete(missing) => self.fetch(key, missing, visit).await,
             Look::Complete(mut view) => {
                 let decision = decide(&view.rollout, &view.seen);
-                self.carry_out(&mut view, decision, visit).await
+                view.contents = std::mem::take(&mut visit.contents);
+                let turn = self.carry_out(&mut view, decision, visit).await;
+                visit.last = std::mem::take(&mut view.snapshot);
+                visit.contents = std::mem::take(&mut view.contents);
+                turn
             }
         }
     }
 
     /// Fetches what no watch brings: objects that nobody read before, and the content of configs.
-    async fn fetch(&self, key: &Key, missing: Missing) -> Turn {
+    async fn fetch(&self, key: &Key, missing: Missing, visit: &mut Visit) -> Turn {
         if !missing.listing.is_empty() {
             // The end of the list wakes us.
             return Turn::Until(None);
         }
         for reference in missing.objects {
-            if let Err(error) = self.fetch_object(&reference).await {
+            if let Err(error) = self.fetch_object(&reference, visit).await {
                 warn!(canary = format!("{}.{}", key.name, key.namespace), "{reference} cannot be read: {error}");
                 let failures = self.world.state().canaries.get_mut(key).map_or(0, |entry| {
                     entry.failures = entry.failures.saturating_add(1);
@@ -227,18 +237,15 @@ impl Keeper {
             }
         }
         for (reference, version) in missing.digests {
-            self.fetch_digest(reference, version).await;
+            self.fetch_digest(reference, version, visit).await;
         }
         Turn::Again
     }
 
-    async fn fetch_object(&self, reference: &ObjectRef) -> Result<(), ApiError> {
+    async fn fetch_object(&self, reference: &ObjectRef, visit: &mut Visit) -> Result<(), ApiError> {
         self.telemetry.read();
         match self.clusters.of(reference.kind).get(reference).await {
-            Ok(object) if by_metadata(reference.kind) => {
-                self.world.apply(reference.kind, &crate::digest::without_content(&object));
-            }
-            Ok(object) => self.world.apply(reference.kind, &object),
+            Ok(object) => self.take_read(reference, &object, visit),
             Err(error) if error.is_not_found() => {
                 if let Some(store) = self.world.state().stores.get_mut(reference.kind) {
                     store.vanish(&reference.namespace, &reference.name);
@@ -249,22 +256,24 @@ impl Keeper {
         Ok(())
     }
 
+    /// An object was read. Of a config the digest is kept, and the content until the end of the visit: it may have to be copied.
+    fn take_read(&self, reference: &ObjectRef, object: &Value, visit: &mut Visit) {
+        self.world.apply(reference.kind, Slim::of(reference.kind, object));
+        if by_metadata(reference.kind) {
+            let version = objects::paths::text(object, "/metadata/resourceVersion").to_owned();
+            let digest = crate::digest::digest(reference, object);
+            self.world.state().set_digest(reference.clone(), version, Ok(digest));
+            visit.contents.push((reference.clone(), object.clone()));
+        }
+    }
+
     /// Reads a config and keeps its digest. An error is kept as well, for this version of the object, and tried again with the Canary.
-    async fn fetch_digest(&self, reference: ObjectRef, version: String) {
+    async fn fetch_digest(&self, reference: ObjectRef, version: String, visit: &mut Visit) {
         self.telemetry.read();
-        let digest: Result<ConfigDigest, String> = match self.clusters.of(reference.kind).get(&reference).await {
-            Ok(object) => {
-                let read = objects::paths::text(&object, "/metadata/resourceVersion").to_owned();
-                if read != version {
-                    self.world.apply(reference.kind, &crate::digest::without_content(&object));
-                }
-                let digest = crate::digest::digest(&reference, &object);
-                self.world.state().set_digest(reference, read, Ok(digest));
-                return;
-            }
-            Err(error) => Err(error.to_string()),
-        };
-        self.world.state().set_digest(reference, version, digest);
+        match self.clusters.of(reference.kind).get(&reference).await {
+            Ok(object) => self.take_read(&reference, &object, visit),
+            Err(error) => self.world.state().set_digest(reference, version, Err(error.to_string())),
+        }
     }
 
     async fn carry_out(&self, view: &mut View, decision: Decision, visit: &mut Visit) -> Turn {
@@ -419,18 +428,22 @@ impl Keeper {
     }
 
     /// Takes a Canary in from the watch. `replaces`: a version that this one replaces even if it is lower, because a new list brings it.
-    pub(crate) fn take_canary(&self, object: Arc<Value>, replaces: Option<u64>) {
+    pub(crate) fn take_canary(&self, object: Slim, replaces: Option<u64>) {
         let key = key_of(&object);
-        let canary: Canary = match api::decode(object.as_ref().clone()) {
+        // The short way; where it fails, the long one says what is wrong.
+        let read = serde_json::from_slice(&object.bytes).or_else(|_| api::decode(object.value()));
+        let canary: Canary = match read {
             Ok(canary) => canary,
-            Err(why) => return self.set_unreadable(&key, &object, &format!("invalid canary spec: {why}")),
+            Err(why) => {
+                return self.set_unreadable(&key, &Arc::new(object.value()), &format!("invalid canary spec: {why}"));
+            }
         };
         let mut state = self.world.state();
         state.unreadable.remove(&key);
         let now = Instant::now();
         let mut reborn = false;
         if let Some(entry) = state.canaries.get_mut(&key) {
-            let (new, old) = (crate::store::version(&object), crate::store::version(&entry.object));
+            let (new, old) = (object.version, entry.version);
             if new.is_some() && new <= old && (new == old || replaces.is_none() || replaces != old) {
                 return;
             }
@@ -444,18 +457,17 @@ impl Keeper {
         } else {
             info!(canary = format!("{}.{}", key.name, key.namespace), "Synced {key}");
             let entry = Entry {
-                object,
+                object: object.bytes.into(),
+                version: object.version,
                 canary: Arc::new(canary),
                 memory: Memory::default(),
-                reads: BTreeSet::new(),
+                reads: Box::default(),
                 failures: 0,
                 repairs: Repairs::default(),
             };
-            state.canaries.insert(key.clone(), entry);
-            self.telemetry.canaries(
-                &key.namespace,
-                state.canaries.keys().filter(|other| other.namespace == key.namespace).count(),
-            );
+            let count = state.add_canary(key.clone(), entry);
+            self.telemetry.canaries(&key.namespace, count);
+            register(&mut state, &key, &self.settings);
             Self::same_target(&state, &key);
         }
         state.wake(&key, now);
@@ -468,12 +480,12 @@ impl Keeper {
     }
 
     /// Takes a Canary in from the answer to a request of ours. The news of its deletion may have come first: then it stays away.
-    pub(crate) fn take_own_canary(&self, object: Arc<Value>) {
-        let key = key_of(&object);
-        let Ok(canary) = api::decode::<Canary>(object.as_ref().clone()) else { return };
+    pub(crate) fn take_own_canary(&self, object: &Value) {
+        let Ok(canary) = Canary::deserialize(object) else { return };
+        let object = Slim::of(&CANARY, object);
         let mut state = self.world.state();
-        let Some(entry) = state.same(&key, &canary.metadata.uid) else { return };
-        if crate::store::version(&object) > crate::store::version(&entry.object) {
+        let Some(entry) = state.same(&key_of(&object), &canary.metadata.uid) else { return };
+        if object.version > entry.version {
             entry.take(object, canary);
         }
     }
@@ -517,11 +529,9 @@ impl Keeper {
     fn same_target(state: &crate::world::State, key: &Key) {
         let Some(entry) = state.canaries.get(key) else { return };
         let target = &entry.canary.spec.target_ref;
-        let twin = state.canaries.iter().any(|(other, others)| {
-            other != key
-                && other.namespace == key.namespace
-                && others.canary.spec.target_ref.name == target.name
-                && others.canary.spec.target_ref.kind == target.kind
+        let twin = state.neighbours(key).any(|(_, other)| {
+            let others = &other.canary.spec.target_ref;
+            others.name == target.name && others.kind == target.kind
         });
         if twin {
             error!(
@@ -542,7 +552,7 @@ impl Keeper {
             return self.courier.forget(key);
         };
         info!(canary = format!("{}.{}", key.name, key.namespace), "Deleting {}.{} from cache", key.name, key.namespace);
-        let left = state.canaries.keys().filter(|other| other.namespace == key.namespace).count();
+        let left = state.count(&key.namespace);
         drop(state);
         self.telemetry.forget(&entry.canary, left);
         self.courier.forget(key);
@@ -553,12 +563,12 @@ impl Keeper {
 
 impl Entry {
     /// Takes another version. True if decisions look at what changed.
-    fn take(&mut self, object: Arc<Value>, canary: Canary) -> bool {
+    fn take(&mut self, object: Slim, canary: Canary) -> bool {
         let same = self.canary.spec == canary.spec
             && self.canary.status == canary.status
             && self.canary.metadata_matters(&canary);
         service_renamed(&self.canary, &canary);
-        self.object = object;
+        (self.object, self.version) = (object.bytes.into(), object.version);
         self.canary = Arc::new(canary);
         !same
     }
@@ -575,8 +585,8 @@ fn service_renamed(before: &Canary, after: &Canary) {
     }
 }
 
-pub(crate) fn key_of(object: &Value) -> Key {
-    Key::new(objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"))
+pub(crate) fn key_of(object: &Slim) -> Key {
+    Key::new(&object.namespace, &object.name)
 }
 
 fn log(view: &View, event: &Event) {

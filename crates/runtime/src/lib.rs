@@ -18,6 +18,7 @@ pub mod outbound;
 mod questions;
 mod queue;
 mod repairs;
+mod slim;
 mod store;
 pub mod telemetry;
 mod view;

@@ -18,6 +18,7 @@ use providers::alerts::{self, Channel, Message};
 use providers::hooks::{self, Attempt};
 use providers::http::{Request, Secret};
 use rollout::{Alert, Announcement, Event, EventKind};
+use serde::Deserialize as _;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -356,7 +357,7 @@ impl Inner {
     async fn alert_provider(&self, name: &str, namespace: &str, message: &Message) -> Result<(), String> {
         let found = self.world.state().find(&ALERT_PROVIDER, namespace, name);
         let object = found.ok_or_else(|| format!("error: {}", ALERT_PROVIDER.object(namespace, name).not_found()))?;
-        let provider: AlertProvider = serde_json::from_value(object).map_err(|error| format!("error: {error}"))?;
+        let provider = AlertProvider::deserialize(&*object).map_err(|error| format!("error: {error}"))?;
         let secret = match &provider.spec.secret_ref {
             Some(reference) => {
                 self.telemetry.read();

@@ -5,16 +5,16 @@ use crate::keeper::{self, Keeper, key_of};
 use crate::notify::{Courier, Receivers};
 use crate::outbound::Outbound;
 use crate::queue::Key;
+use crate::slim::Slim;
 use crate::store::Health;
 use crate::telemetry::Telemetry;
 use crate::watch::{self, Clusters};
-use crate::world::{Entry, World};
+use crate::world::World;
 use api::Settings;
 use futures::StreamExt;
 use kube::runtime::watcher::Event;
 use objects::Kind;
 use objects::kind::{ALERT_PROVIDER, CANARY, METRIC_TEMPLATE};
-use serde_json::Value;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -173,22 +173,21 @@ struct Listing {
 impl Listing {
     fn begin(keeper: &Keeper) -> Self {
         let state = keeper.world.state();
-        let version = |entry: &Entry| crate::store::version(&entry.object);
-        let before = state.canaries.iter().filter_map(|(key, entry)| Some((key.clone(), version(entry)?))).collect();
+        let before = state.canaries.iter().filter_map(|(key, entry)| Some((key.clone(), entry.version?))).collect();
         Self { brought: HashSet::new(), before }
     }
 }
 
-fn take_canary(keeper: &Keeper, event: Event<Value>, listing: &mut Listing) {
+fn take_canary(keeper: &Keeper, event: Event<Slim>, listing: &mut Listing) {
     match event {
         Event::Init => *listing = Listing::begin(keeper),
         Event::InitApply(object) => {
             let key = key_of(&object);
             let before = listing.before.get(&key).copied();
             listing.brought.insert(key);
-            keeper.take_canary(Arc::new(object), before);
+            keeper.take_canary(object, before);
         }
-        Event::Apply(object) => keeper.take_canary(Arc::new(object), None),
+        Event::Apply(object) => keeper.take_canary(object, None),
         Event::Delete(object) => keeper.drop_canary(&key_of(&object)),
         Event::InitDone => {
             // What a new list does not bring was deleted while nobody watched.

@@ -9,6 +9,7 @@ use providers::hooks;
 use providers::http::{Request, Response, Secret, SendError};
 use providers::metrics::{self, Probe};
 use rollout::{Answer, Check, MetricTrouble, Payload, Question};
+use serde::Deserialize as _;
 use std::collections::BTreeMap;
 use tracing::debug;
 
@@ -67,7 +68,7 @@ impl Keeper {
     fn template(&self, namespace: &str, name: &str) -> Result<MetricTemplate, String> {
         let found = self.world.state().find(&METRIC_TEMPLATE, namespace, name);
         let object = found.ok_or_else(|| METRIC_TEMPLATE.object(namespace, name).not_found())?;
-        serde_json::from_value(object).map_err(|error| error.to_string())
+        MetricTemplate::deserialize(&*object).map_err(|error| error.to_string())
     }
 
     async fn credentials(

@@ -3,21 +3,22 @@
 //! A Canary is in the queue at most once, at its earliest moment. Of those that are due, namespaces take turns.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Namespace and name of a Canary.
+/// Namespace and name of a Canary. Copies share the texts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Key {
     /// Namespace.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl Key {
     /// A key.
     pub fn new(namespace: &str, name: &str) -> Self {
-        Self { namespace: namespace.to_owned(), name: name.to_owned() }
+        Self { namespace: namespace.into(), name: name.into() }
     }
 }
 
@@ -32,8 +33,8 @@ impl std::fmt::Display for Key {
 pub(crate) struct Queue {
     due: HashMap<Key, Instant>,
     order: BTreeSet<(Instant, Key)>,
-    ready: BTreeMap<String, BTreeSet<Key>>,
-    last_namespace: String,
+    ready: BTreeMap<Arc<str>, BTreeSet<Key>>,
+    last_namespace: Arc<str>,
 }
 
 impl Queue {
@@ -67,19 +68,24 @@ impl Queue {
         while let Some((at, key)) = self.order.first().cloned().filter(|(at, _)| *at <= now) {
             self.order.remove(&(at, key.clone()));
             self.due.remove(&key);
-            self.ready.entry(key.namespace.clone()).or_default().insert(key);
+            self.ready.entry(Arc::clone(&key.namespace)).or_default().insert(key);
         }
         self.ready.retain(|_, keys| !keys.is_empty());
-        let after = (std::ops::Bound::Excluded(self.last_namespace.clone()), std::ops::Bound::Unbounded);
+        let after = (std::ops::Bound::Excluded(Arc::clone(&self.last_namespace)), std::ops::Bound::Unbounded);
         let namespace = self
             .ready
             .range(after)
             .next()
             .or_else(|| self.ready.iter().next())
-            .map(|(namespace, _)| namespace.clone())?;
+            .map(|(namespace, _)| Arc::clone(namespace))?;
         let key = self.ready.get_mut(&namespace)?.pop_first();
         self.last_namespace = namespace;
         key
+    }
+
+    /// Whether a key is due.
+    pub(crate) fn is_due(&self, now: Instant) -> bool {
+        self.ready.values().any(|keys| !keys.is_empty()) || self.next().is_some_and(|next| next <= now)
     }
 
     /// When the next key is due.

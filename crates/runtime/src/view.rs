@@ -26,6 +26,8 @@ pub(crate) struct View {
     pub(crate) charge: Option<Charge>,
     pub(crate) snapshot: Snapshot,
     pub(crate) seen: Observation,
+    /// Configs that were read on this visit, with their content.
+    pub(crate) contents: Vec<(ObjectRef, Value)>,
 }
 
 /// Who is in charge of a Canary: the providers that its spec names.
@@ -75,7 +77,8 @@ fn charge(canary: &Canary, rollout: &Rollout, settings: &Settings) -> Result<Cha
 /// Looks at a Canary. Its readers are registered on the way, so that what is missing starts to be watched.
 pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answers: &Answers, now: Timestamp) -> Look {
     let Some(entry) = state.canaries.get(key) else { return Look::Gone };
-    let (canary, object, memory) = (Arc::clone(&entry.canary), Arc::clone(&entry.object), entry.memory.clone());
+    let (canary, memory) = (Arc::clone(&entry.canary), entry.memory.clone());
+    let object = Arc::new(serde_json::from_slice(&entry.object).unwrap_or_default());
     let rollout = Rollout::resolve(&canary, settings);
     let charge = match charge(&canary, &rollout, settings) {
         Ok(charge) => charge,
@@ -90,6 +93,7 @@ pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answe
                 charge: None,
                 snapshot: Snapshot::new(),
                 seen,
+                contents: Vec::new(),
             }));
         }
     };
@@ -102,6 +106,9 @@ pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answe
     } else {
         reads.extend(further);
         state.set_reads(key, &reads);
+        if let Some(known) = &canary.status.config_digests {
+            state.recall_digests(&reads, known);
+        }
         (snapshot, missing) = state.snapshot(&reads);
     }
     if !missing.is_nothing() {
@@ -109,7 +116,24 @@ pub(crate) fn look(state: &mut State, key: &Key, settings: &Arc<Settings>, answe
     }
     state.retry_digests(&reads);
     let seen = observe(&canary, &rollout, &charge, &snapshot, memory, answers, now);
-    Look::Complete(Box::new(View { key: key.clone(), rollout, object, charge: Some(charge), snapshot, seen }))
+    Look::Complete(Box::new(View {
+        key: key.clone(),
+        rollout,
+        object,
+        charge: Some(charge),
+        snapshot,
+        seen,
+        contents: Vec::new(),
+    }))
+}
+
+/// Says which objects a Canary reads as far as its spec tells, so that what a first list brings of them is kept.
+pub(crate) fn register(state: &mut State, key: &Key, settings: &Arc<Settings>) {
+    let Some(canary) = state.canaries.get(key).map(|entry| Arc::clone(&entry.canary)) else { return };
+    let rollout = Rollout::resolve(&canary, settings);
+    if let Ok(charge) = charge(&canary, &rollout, settings) {
+        state.set_reads(key, &own_reads(&rollout, &charge));
+    }
 }
 
 fn own_reads(rollout: &Rollout, charge: &Charge) -> BTreeSet<ObjectRef> {

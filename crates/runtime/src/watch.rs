@@ -3,14 +3,14 @@
 //! A kind that cannot be had (no such API, no permission) is an error on the Canaries that ask for it; it is tried again with growing pauses.
 
 use crate::cluster::{ApiError, Cluster};
+use crate::slim::{Received, Slim, by_metadata};
 use crate::store::Health;
-use crate::world::{World, by_metadata};
+use crate::world::World;
 use futures::{Stream, StreamExt, TryStreamExt};
-use kube::api::{Api, ApiResource, DynamicObject, PartialObjectMeta};
+use kube::api::{Api, ApiResource};
 use kube::runtime::WatchStreamExt;
 use kube::runtime::watcher::{self, Event};
 use objects::{Home, Kind};
-use serde_json::Value;
 use std::collections::HashMap;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,8 +26,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A watch that lived that long has worked: the next one is opened after a short pause.
 const GOOD_LIFE: Duration = Duration::from_secs(5);
 
+/// Objects in one answer of a list: what they take is needed once more while they are read.
+const PAGE: u32 = 250;
+/// How long the Canaries that are due may take to say what they read before a list of it begins. What a list brings and nobody reads by then is dropped, and
+/// must be fetched one by one.
+const GATHERING: Duration = Duration::from_millis(500);
+
 /// A stream of what happens to the objects of one kind.
-pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Event<Value>, watcher::Error>> + Send>>;
+pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Event<Slim>, watcher::Error>> + Send>>;
 
 /// The API servers by where a kind lives.
 #[derive(Debug, Clone)]
@@ -63,27 +69,13 @@ pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) 
         plural: kind.plural.to_owned(),
     };
     let client = clusters.of(kind).client();
-    let config = watcher::Config::default();
+    let config = watcher::Config::default().page_size(PAGE);
     if by_metadata(kind) {
-        let (api_version, kind_name) = (kind.api_version(), kind.kind);
-        let api: Api<PartialObjectMeta<DynamicObject>> = scoped(client, &resource, kind, namespace);
-        kube::runtime::watcher(api, config)
-            .backoff(Pauses::default())
-            .map_ok(move |event| {
-                map(event, |meta| {
-                    let metadata = serde_json::to_value(&meta.metadata).unwrap_or_default();
-                    crate::digest::without_content(
-                        &serde_json::json!({"apiVersion": api_version, "kind": kind_name, "metadata": metadata}),
-                    )
-                })
-            })
-            .boxed()
+        let api: Api<Received<true>> = scoped(client, &resource, kind, namespace);
+        kube::runtime::watcher(api, config).backoff(Pauses::default()).map_ok(map).boxed()
     } else {
-        let api: Api<DynamicObject> = scoped(client, &resource, kind, namespace);
-        kube::runtime::watcher(api, config)
-            .backoff(Pauses::default())
-            .map_ok(|event| map(event, |object| serde_json::to_value(object).unwrap_or_default()))
-            .boxed()
+        let api: Api<Received<false>> = scoped(client, &resource, kind, namespace);
+        kube::runtime::watcher(api, config).backoff(Pauses::default()).map_ok(map).boxed()
     }
 }
 
@@ -126,12 +118,12 @@ where
     }
 }
 
-fn map<K>(event: Event<K>, to_value: impl Fn(K) -> Value) -> Event<Value> {
+fn map<const META: bool>(event: Event<Received<META>>) -> Event<Slim> {
     match event {
-        Event::Apply(object) => Event::Apply(to_value(object)),
-        Event::Delete(object) => Event::Delete(to_value(object)),
+        Event::Apply(object) => Event::Apply(object.into()),
+        Event::Delete(object) => Event::Delete(object.into()),
         Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(to_value(object)),
+        Event::InitApply(object) => Event::InitApply(object.into()),
         Event::InitDone => Event::InitDone,
     }
 }
@@ -140,6 +132,7 @@ fn map<K>(event: Event<K>, to_value: impl Fn(K) -> Value) -> Event<Value> {
 pub(crate) async fn keep_watching(world: Arc<World>, clusters: Clusters, namespace: String) {
     let mut watches: HashMap<&'static Kind, Running> = HashMap::new();
     loop {
+        gather(&world).await;
         let wanted = std::mem::take(&mut world.state().wanted_kinds);
         for kind in wanted {
             debug!(kind = kind.kind, "Watching {}", kind.resource());
@@ -150,6 +143,23 @@ pub(crate) async fn keep_watching(world: Arc<World>, clusters: Clusters, namespa
         tokio::select! {
             () = world.kinds.notified() => {}
             () = sleep_until(next) => {}
+        }
+    }
+}
+
+/// Waits, for a short while, until no Canary is due.
+async fn gather(world: &World) {
+    let deadline = Instant::now() + GATHERING;
+    loop {
+        let changed = world.changed.notified();
+        {
+            let state = world.state();
+            if !state.open || state.wanted_kinds.is_empty() || !state.queue.is_due(Instant::now()) {
+                return;
+            }
+        }
+        if tokio::time::timeout_at(deadline, changed).await.is_err() {
+            return;
         }
     }
 }
@@ -243,14 +253,14 @@ fn is_refused(error: &watcher::Error) -> bool {
 }
 
 /// Puts an event of a watch into the world.
-pub(crate) fn take(world: &World, kind: &'static Kind, event: Event<Value>) {
+pub(crate) fn take(world: &World, kind: &'static Kind, event: Event<Slim>) {
     match event {
         Event::Init => {
             if let Some(store) = world.state().stores.get_mut(kind) {
                 store.begin_list();
             }
         }
-        Event::InitApply(object) | Event::Apply(object) => world.apply(kind, &object),
+        Event::InitApply(object) | Event::Apply(object) => world.apply(kind, object),
         Event::Delete(object) => world.delete(kind, &object),
         Event::InitDone => {
             world.state().end_list(kind);

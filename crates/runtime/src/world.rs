@@ -4,13 +4,14 @@
 
 use crate::queue::{Key, Queue};
 use crate::repairs::Repairs;
+use crate::slim::{Slim, by_metadata};
 use crate::store::{Health, Known, Store};
 use api::Canary;
-use objects::kind::{ALERT_PROVIDER, CONFIG_MAP, METRIC_TEMPLATE, SECRET};
+use objects::kind::{ALERT_PROVIDER, METRIC_TEMPLATE};
 use objects::{ConfigDigest, Kind, ObjectRef, Snapshot};
 use rollout::Memory;
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -19,13 +20,15 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// As last seen.
-    pub(crate) object: Arc<Value>,
+    pub(crate) object: Box<[u8]>,
+    /// Its version.
+    pub(crate) version: Option<u64>,
     /// The same, decoded.
     pub(crate) canary: Arc<Canary>,
     /// What is remembered between decisions.
     pub(crate) memory: Memory,
-    /// The objects it reads.
-    pub(crate) reads: BTreeSet<ObjectRef>,
+    /// The objects it reads, sorted.
+    pub(crate) reads: Box<[ObjectRef]>,
     /// Failures in a row, for the time until the next try.
     pub(crate) failures: u32,
     /// How often its objects were repaired lately.
@@ -39,8 +42,13 @@ type Digest = (String, Result<ConfigDigest, String>);
 #[derive(Debug, Default)]
 pub(crate) struct State {
     pub(crate) canaries: HashMap<Key, Entry>,
+    /// How many there are, by namespace.
+    counts: HashMap<Arc<str>, usize>,
     pub(crate) stores: HashMap<&'static Kind, Store>,
-    readers: HashMap<ObjectRef, BTreeSet<Key>>,
+    /// Mostly one each.
+    readers: HashMap<ObjectRef, Vec<Key>>,
+    /// How many objects of each kind somebody reads.
+    read_kinds: HashMap<&'static Kind, usize>,
     digests: HashMap<ObjectRef, Digest>,
     pub(crate) queue: Queue,
     /// Canaries that are being decided right now, and whether something changed since they were last looked at. Apart from the Canaries, because one that is
@@ -90,18 +98,24 @@ impl World {
     }
 
     /// A watch (or the answer to a read) brings an object.
-    pub(crate) fn apply(&self, kind: &'static Kind, object: &Value) {
-        self.take(kind, object, None);
+    pub(crate) fn apply(&self, kind: &'static Kind, object: Slim) {
+        let changed = self.state().apply(kind, object, None);
+        self.ring(changed);
     }
 
     /// The answer to a write of that Canary brings an object. The writer looks again by itself where that is of use; woken by its own writes, one whose
     /// later writes fail would never pause.
-    pub(crate) fn written(&self, kind: &'static Kind, object: &Value, writer: &Key) {
-        self.take(kind, object, Some(writer));
+    pub(crate) fn written(&self, kind: &'static Kind, object: &Arc<Value>, writer: &Key) {
+        let mut state = self.state();
+        let changed = state.apply(kind, Slim::of(kind, object), Some(writer));
+        if let Some(store) = state.stores.get_mut(kind) {
+            store.set_tree(object);
+        }
+        drop(state);
+        self.ring(changed);
     }
 
-    fn take(&self, kind: &'static Kind, object: &Value, writer: Option<&Key>) {
-        let changed = self.state().apply(kind, object, writer);
+    fn ring(&self, changed: bool) {
         if changed {
             self.queued.notify_one();
             self.changed.notify_waiters();
@@ -109,17 +123,14 @@ impl World {
     }
 
     /// A watch says that an object is gone.
-    pub(crate) fn delete(&self, kind: &'static Kind, object: &Value) {
-        let (namespace, name) =
-            (objects::paths::text(object, "/metadata/namespace"), objects::paths::text(object, "/metadata/name"));
+    pub(crate) fn delete(&self, kind: &'static Kind, object: &Slim) {
+        let (namespace, name) = (object.namespace.as_str(), object.name.as_str());
         let mut state = self.state();
-        let version = crate::store::version(object);
-        if state.stores.get_mut(kind).is_some_and(|store| store.delete(namespace, name, version)) {
+        if state.stores.get_mut(kind).is_some_and(|store| store.delete(namespace, name, object.version)) {
             state.wake_readers(&kind.object(namespace, name), None);
         }
         drop(state);
-        self.queued.notify_one();
-        self.changed.notify_waiters();
+        self.ring(true);
     }
 }
 
@@ -142,7 +153,7 @@ impl State {
 
     /// The Canary of that key, if it still is the one with that uid.
     pub(crate) fn same(&mut self, key: &Key, uid: &str) -> Option<&mut Entry> {
-        self.canaries.get_mut(key).filter(|entry| objects::paths::text(&entry.object, "/metadata/uid") == uid)
+        self.canaries.get_mut(key).filter(|entry| entry.canary.metadata.uid == uid)
     }
 
     /// Whoever reads an object looks again, except the one that has just written it and knows the answer.
@@ -169,11 +180,8 @@ impl State {
         }
     }
 
-    fn apply(&mut self, kind: &'static Kind, object: &Value, writer: Option<&Key>) -> bool {
-        let reference = kind.object(
-            objects::paths::text(object, "/metadata/namespace"),
-            objects::paths::text(object, "/metadata/name"),
-        );
+    fn apply(&mut self, kind: &'static Kind, object: Slim, writer: Option<&Key>) -> bool {
+        let reference = kind.object(&object.namespace, &object.name);
         let wanted = self.readers.contains_key(&reference) || kept_whole(kind);
         // A store without a watch would never be complete, and nobody would start the watch. So only what is watched is kept.
         let changed = self.stores.get_mut(kind).is_some_and(|store| store.apply(object, wanted));
@@ -215,12 +223,19 @@ impl State {
     /// Says which objects a Canary reads from now on. Kinds that nobody watched are wanted then.
     pub(crate) fn set_reads(&mut self, key: &Key, reads: &BTreeSet<ObjectRef>) {
         let Some(entry) = self.canaries.get_mut(key) else { return };
-        let before = std::mem::replace(&mut entry.reads, reads.clone());
-        for reference in before.difference(reads) {
+        if entry.reads.iter().eq(reads) {
+            return;
+        }
+        let before = std::mem::replace(&mut entry.reads, reads.iter().cloned().collect());
+        for reference in before.iter().filter(|reference| !reads.contains(reference)) {
             self.drop_reader(reference, key);
         }
-        for reference in reads.difference(&before) {
-            self.readers.entry(reference.clone()).or_default().insert(key.clone());
+        for reference in reads.iter().filter(|reference| before.binary_search(reference).is_err()) {
+            let readers = self.readers.entry(reference.clone()).or_default();
+            if readers.is_empty() {
+                *self.read_kinds.entry(reference.kind).or_default() += 1;
+            }
+            readers.push(key.clone());
             if !self.stores.contains_key(reference.kind) {
                 self.stores.insert(reference.kind, Store::default());
                 self.wanted_kinds.insert(reference.kind);
@@ -230,9 +245,12 @@ impl State {
 
     fn drop_reader(&mut self, reference: &ObjectRef, key: &Key) {
         let Some(readers) = self.readers.get_mut(reference) else { return };
-        readers.remove(key);
+        readers.retain(|reader| reader != key);
         if readers.is_empty() {
             self.readers.remove(reference);
+            if let Some(count) = self.read_kinds.get_mut(reference.kind) {
+                *count = count.saturating_sub(1);
+            }
             self.digests.remove(reference);
             if let Some(store) = self.stores.get_mut(reference.kind) {
                 store.forget(reference);
@@ -240,11 +258,37 @@ impl State {
         }
     }
 
+    /// A Canary is there. Returns how many there are in its namespace.
+    pub(crate) fn add_canary(&mut self, key: Key, entry: Entry) -> usize {
+        let count = self.counts.entry(Arc::clone(&key.namespace)).or_default();
+        *count += usize::from(self.canaries.insert(key, entry).is_none());
+        *count
+    }
+
+    /// How many Canaries there are in a namespace.
+    pub(crate) fn count(&self, namespace: &str) -> usize {
+        self.counts.get(namespace).copied().unwrap_or_default()
+    }
+
+    /// Other Canaries that read an object which this one reads.
+    pub(crate) fn neighbours(&self, key: &Key) -> impl Iterator<Item = (&Key, &Entry)> {
+        let reads = self.canaries.get(key).map(|entry| &*entry.reads).unwrap_or_default();
+        let readers = reads.iter().filter_map(|reference| self.readers.get(reference)).flatten();
+        readers.filter(move |other| *other != key).filter_map(|other| self.canaries.get_key_value(other))
+    }
+
     /// A Canary is gone.
     pub(crate) fn remove_canary(&mut self, key: &Key) -> Option<Entry> {
         self.set_reads(key, &BTreeSet::new());
         self.queue.remove(key);
-        self.canaries.remove(key)
+        let entry = self.canaries.remove(key)?;
+        if let Some(count) = self.counts.get_mut(&key.namespace) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.counts.remove(&key.namespace);
+            }
+        }
+        Some(entry)
     }
 
     /// Kinds that nobody reads any more.
@@ -252,15 +296,15 @@ impl State {
         self.stores
             .keys()
             .copied()
-            .filter(|kind| !kept_whole(kind) && !self.readers.keys().any(|reference| reference.kind == *kind))
+            .filter(|kind| !kept_whole(kind) && self.read_kinds.get(kind).is_none_or(|count| *count == 0))
             .collect()
     }
 
     /// Puts the objects into a snapshot, and says what is missing.
-    pub(crate) fn snapshot(&self, reads: &BTreeSet<ObjectRef>) -> (Snapshot, Missing) {
+    pub(crate) fn snapshot(&mut self, reads: &BTreeSet<ObjectRef>) -> (Snapshot, Missing) {
         let (mut snapshot, mut missing) = (Snapshot::new(), Missing::default());
         for reference in reads {
-            let Some(store) = self.stores.get(reference.kind) else {
+            let Some(store) = self.stores.get_mut(reference.kind) else {
                 missing.listing.push(reference.kind);
                 continue;
             };
@@ -274,11 +318,9 @@ impl State {
                 Health::Ready => {}
             }
             match store.known(&reference.namespace, &reference.name) {
-                Known::Kept(bytes) => {
-                    // Written by us from a value, so it is one.
-                    let object: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+                Known::Kept(object) => {
                     self.add_digest(reference, &object, &mut snapshot, &mut missing);
-                    snapshot.insert(reference.clone(), Arc::new(object));
+                    snapshot.insert(reference.clone(), object);
                 }
                 Known::Exists => missing.objects.push(reference.clone()),
                 Known::Missing => {}
@@ -310,15 +352,42 @@ impl State {
         }
     }
 
+    /// Takes over what an earlier life of this program knew of configs, as far as it is about the versions that are there now.
+    pub(crate) fn recall_digests(&mut self, reads: &BTreeSet<ObjectRef>, known: &BTreeMap<String, String>) {
+        for reference in reads.iter().filter(|reference| by_metadata(reference.kind)) {
+            if !self.digests.contains_key(reference)
+                && let Some((version, digest)) = crate::digest::recall(reference, known)
+            {
+                self.set_digest(reference.clone(), version, Ok(digest));
+            }
+        }
+    }
+
+    /// What is known of the configs that a Canary reads, for its status.
+    pub(crate) fn known_digests(&self, key: &Key) -> BTreeMap<String, String> {
+        let reads = self.canaries.get(key).map(|entry| &*entry.reads).unwrap_or_default();
+        reads
+            .iter()
+            .filter_map(|reference| match self.digests.get(reference) {
+                Some((version, Ok(digest))) => crate::digest::remember(reference, version, digest),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Contents that could not be read are tried again at the next look.
     pub(crate) fn retry_digests(&mut self, reads: &BTreeSet<ObjectRef>) {
-        self.digests.retain(|reference, (_, digest)| digest.is_ok() || !reads.contains(reference));
+        for reference in reads.iter().filter(|reference| by_metadata(reference.kind)) {
+            if self.digests.get(reference).is_some_and(|(_, digest)| digest.is_err()) {
+                self.digests.remove(reference);
+            }
+        }
     }
 
     /// An object that is kept whole, by name: templates and alert providers.
-    pub(crate) fn find(&self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Value> {
-        match self.stores.get(kind)?.known(namespace, name) {
-            Known::Kept(bytes) => serde_json::from_slice(&bytes).ok(),
+    pub(crate) fn find(&mut self, kind: &'static Kind, namespace: &str, name: &str) -> Option<Arc<Value>> {
+        match self.stores.get_mut(kind)?.known(namespace, name) {
+            Known::Kept(object) => Some(object),
             _ => None,
         }
     }
@@ -329,29 +398,24 @@ fn kept_whole(kind: &Kind) -> bool {
     *kind == METRIC_TEMPLATE || *kind == ALERT_PROVIDER
 }
 
-/// Kinds that are watched as metadata only.
-pub(crate) fn by_metadata(kind: &Kind) -> bool {
-    *kind == CONFIG_MAP || *kind == SECRET
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use objects::kind::{DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER as HPA};
     use serde_json::json;
 
-    fn deployment(version: &str) -> Value {
-        json!({"metadata": {"namespace": "n", "name": "web", "resourceVersion": version}})
+    fn deployment(version: &str) -> Arc<Value> {
+        Arc::new(json!({"metadata": {"namespace": "n", "name": "web", "resourceVersion": version}}))
     }
 
     fn canary(state: &mut State, name: &str) -> Key {
         let key = Key::new("n", name);
-        let object = json!({"metadata": {"namespace": "n", "name": name, "uid": name}, "spec": {}});
         let entry = Entry {
             canary: Arc::new(Canary::default()),
-            object: Arc::new(object),
+            object: Box::default(),
+            version: None,
             memory: Memory::default(),
-            reads: BTreeSet::new(),
+            reads: Box::default(),
             failures: 0,
             repairs: Repairs::default(),
         };
@@ -368,7 +432,7 @@ mod tests {
         world.written(&DEPLOYMENT, &deployment("1"), &writer);
         assert_eq!(world.state().queue.pop(Instant::now()), Some(other));
         assert_eq!(world.state().queue.pop(Instant::now()), None);
-        world.apply(&DEPLOYMENT, &deployment("2"));
+        world.apply(&DEPLOYMENT, Slim::of(&DEPLOYMENT, &deployment("2")));
         assert_eq!(world.state().queue.pop(Instant::now()), Some(writer));
     }
 
@@ -376,8 +440,7 @@ mod tests {
     async fn a_write_of_what_nobody_watches_does_not_pass_for_a_watch() {
         let world = World::default();
         let key = canary(&mut world.state(), "a");
-        let scaler = json!({"metadata": {"namespace": "n", "name": "web", "resourceVersion": "1"}});
-        world.written(&HPA, &scaler, &key);
+        world.written(&HPA, &deployment("1"), &key);
         world.state().wanted_kinds.clear();
         world.state().set_reads(&key, &BTreeSet::from([HPA.object("n", "web")]));
         assert!(world.state().wanted_kinds.contains(&HPA), "its watch is started");
@@ -387,7 +450,7 @@ mod tests {
     async fn what_is_known_of_a_kind_that_is_lost_is_not_decided_upon() {
         let world = World::default();
         let key = canary(&mut world.state(), "a");
-        world.apply(&DEPLOYMENT, &deployment("1"));
+        world.apply(&DEPLOYMENT, Slim::of(&DEPLOYMENT, &deployment("1")));
         let mut state = world.state();
         state.end_list(&DEPLOYMENT);
         while state.queue.pop(Instant::now()).is_some() {}

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::cluster::Cluster;
-use crate::keeper::key_of;
 use crate::outbound::Outbound;
 use api::{Canary, CanaryStatus, HookType, Phase, Settings, Severity};
 use async_trait::async_trait;
@@ -107,7 +106,7 @@ fn cast(name: &str, url: &str) -> (Key, Arc<Value>, Rollout) {
     let canary: Canary = serde_json::from_value(object.clone()).unwrap();
     let rollout = Rollout::resolve(&canary, &Arc::new(Settings::default()));
     assert_eq!(rollout.hooks(HookType::Event).count(), 1);
-    (key_of(&object), Arc::new(object), rollout)
+    (Key::new("shop", name), Arc::new(object), rollout)
 }
 
 #[tokio::test(start_paused = true)]
