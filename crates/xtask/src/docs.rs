@@ -24,7 +24,7 @@ but for what this page lists. Three further things are additions that the compar
 
 * conditions `Ready`, `Reconciling`, `Stalled` and `Unsupported` beside `Promoted` (see [status.md](status.md)); `-kstatus-conditions=false` leaves exactly the
   status of Flagger, and that is how the comparison runs;
-* the status fields `observedGeneration`, `lastChecks` and `unannounced`;
+* the status fields `observedGeneration`, `lastChecks`, `unannounced` and `configDigests`;
 * that it acts when something happens and not at the next tick, so waiting events are fewer.
 
 | what differs, and why | seen in | asked for by |
