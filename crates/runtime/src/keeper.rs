@@ -312,6 +312,9 @@ impl Keeper {
             Next::Ask { announce, questions } => {
                 // Answers may take minutes; others need not wait for them.
                 visit.permit = None;
+                // When they come, everything is looked at anew.
+                view.snapshot = Snapshot::new();
+                visit.last = Snapshot::new();
                 for event in announce {
                     self.tell(view, &event);
                     visit.answers.announced.push(event);
