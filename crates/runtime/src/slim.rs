@@ -140,14 +140,13 @@ impl Copy<'_> {
     fn inside(&self, key: &str) -> Option<Place> {
         Some(match (self.place, key) {
             (Place::Top, "metadata") => Place::Metadata,
-            // Of a metadata answer this is the kind of the answer; of a whole config it is its content.
-            (Place::Top, _) if self.only_meta => return None,
+            // Of a metadata answer this is the kind of the answer; of a whole config it is its content, which `kubectl apply` leaves in an annotation as well.
+            (Place::Top, _) | (Place::Annotations, LAST_APPLIED) if self.only_meta => return None,
             (Place::Metadata, "managedFields") => return None,
             (Place::Metadata, "annotations") => Place::Annotations,
             (Place::Metadata, "namespace") => Place::Namespace,
             (Place::Metadata, "name") => Place::Name,
             (Place::Metadata, "resourceVersion") => Place::Version,
-            (Place::Annotations, LAST_APPLIED) if self.only_meta => return None,
             _ => Place::Elsewhere,
         })
     }

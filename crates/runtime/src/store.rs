@@ -198,14 +198,14 @@ impl Store {
 
     /// The list is complete. Returns what is gone.
     pub(crate) fn end_list(&mut self) -> Vec<Place> {
-        let mut lost = Vec::new();
+        let mut missing = Vec::new();
         if std::mem::take(&mut self.listing) {
             let list = self.list;
             for (namespace, slots) in &mut self.slots {
                 slots.retain(|name, slot| {
                     let there = slot.seen_in == list;
                     if !there {
-                        lost.push((namespace.to_string(), name.to_string()));
+                        missing.push((namespace.to_string(), name.to_string()));
                     }
                     there
                 });
@@ -214,7 +214,7 @@ impl Store {
             self.slots.retain(|_, slots| !slots.is_empty());
         }
         self.health = Health::Ready;
-        lost
+        missing
     }
 }
 
