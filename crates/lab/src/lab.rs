@@ -8,7 +8,7 @@ use crate::resource::Resource;
 use crate::server::{LabService, Server};
 use crate::store::Store;
 use crate::verbs::{DeleteOptions, Desk, ListOptions, Part, PatchKind, WriteOptions};
-use crate::{gc, nodes};
+use crate::{expiry, gc, nodes};
 use objects::paths;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -103,6 +103,7 @@ impl Lab {
             hook: Mutex::new(None),
         });
         gc::start(&inner);
+        expiry::start(&inner);
         if let Some(options) = options.nodes {
             nodes::start(&inner, options);
         }

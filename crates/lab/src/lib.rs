@@ -48,6 +48,7 @@ pub mod dataplane;
 mod defaults;
 pub mod definitions;
 mod discovery;
+mod expiry;
 mod failure;
 pub mod faults;
 mod gc;

@@ -245,12 +245,12 @@ impl Store {
         self.changed.send_replace(version);
     }
 
-    /// Forgets the history, as etcd's compaction does: whoever watches from an older version gets 410.
+    /// Forgets the history, as etcd's compaction does: whoever watches from an older version gets 410. Watches that have seen the last change go on.
     pub(crate) fn compact(&mut self) {
         let version = self.version;
         for table in self.tables.values_mut() {
+            table.compacted = table.history.back().map_or(table.compacted, |change| change.version);
             table.history.clear();
-            table.compacted = version;
             table.changed.send_replace(version);
         }
     }

@@ -96,3 +96,17 @@ async fn a_dry_run_deletes_nothing() {
     api.delete("a", &DeleteParams::default()).await.unwrap();
     assert!(lab.get("cm", "default", "a").is_none());
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_go_an_hour_after_they_were_last_written() {
+    let (lab, _client) = bare();
+    lab.create(json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}, "message": "m"}))
+        .unwrap();
+    let minutes = |minutes: u64| tokio::time::sleep(std::time::Duration::from_secs(60 * minutes));
+    minutes(50).await;
+    lab.merge("events", "default", "e", &json!({"count": 2})).unwrap();
+    minutes(50).await;
+    assert!(lab.get("events", "default", "e").is_some());
+    minutes(20).await;
+    assert!(lab.get("events", "default", "e").is_none());
+}
