@@ -93,6 +93,11 @@ impl Correlator {
         Some(create(key, object, kind, &shown, &name, 1, now, now))
     }
 
+    /// How many messages are remembered.
+    pub(crate) fn size(&self) -> usize {
+        self.written.len() + self.similar.values().map(|similar| similar.messages.len()).sum::<usize>()
+    }
+
     /// The event to create instead, when the one that was to be counted up is gone from the server.
     pub(crate) fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
         let id = (kind, message.to_owned());

@@ -26,6 +26,6 @@ mod watch;
 mod world;
 
 pub use notify::Receivers;
-pub use operator::{Config, Operator};
+pub use operator::{Census, Config, Operator};
 pub use queue::Key;
 pub use watch::Clusters;

@@ -186,6 +186,20 @@ impl Courier {
         (true, receiver)
     }
 
+    /// How much is remembered, by name.
+    pub(crate) fn census(&self) -> [(&'static str, usize); 4] {
+        let waiting = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).values().map(VecDeque::len).sum();
+        let correlators = self.0.correlators.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = correlators.values().map(Correlator::size).max().unwrap_or_default();
+        let announced = self.0.announced.lock().unwrap_or_else(PoisonError::into_inner).len();
+        [
+            ("notifications that wait", waiting),
+            ("correlators of events", correlators.len()),
+            ("most events remembered of one Canary", events),
+            ("announcements remembered", announced),
+        ]
+    }
+
     /// A Canary is gone: its events need not be remembered, once those that wait were written.
     pub(crate) fn forget(&self, key: &Key) {
         let waiting = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key);

@@ -15,8 +15,8 @@ use futures::StreamExt;
 use kube::runtime::watcher::Event;
 use objects::Kind;
 use objects::kind::{ALERT_PROVIDER, CANARY, METRIC_TEMPLATE};
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::sync::watch::Receiver;
@@ -58,6 +58,20 @@ pub struct Operator {
     tasks: JoinSet<()>,
 }
 
+/// How much an operator remembers; for tests that look for leaks.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Census(Weak<Keeper>);
+
+impl Census {
+    /// Numbers by name; none if the operator is gone.
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let Some(keeper) = self.0.upgrade() else { return BTreeMap::new() };
+        let world = keeper.world.state().census();
+        world.into_iter().chain(keeper.courier.census()).collect()
+    }
+}
+
 impl Operator {
     /// An operator that does nothing yet.
     pub fn new(config: Config) -> Self {
@@ -73,6 +87,12 @@ impl Operator {
         let permits = Arc::new(Semaphore::new(keeper::CONCURRENCY));
         let keeper = Arc::new(Keeper { world, clusters, settings, clock, outbound, courier, telemetry, permits });
         Self { keeper, namespace, tasks: JoinSet::new() }
+    }
+
+    /// Tells how much is remembered, as long as the operator lives.
+    #[doc(hidden)]
+    pub fn census(&self) -> Census {
+        Census(Arc::downgrade(&self.keeper))
     }
 
     /// Starts the watches of our own kinds, one after the other, and waits for their first lists.

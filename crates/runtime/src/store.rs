@@ -188,6 +188,11 @@ impl Store {
         }
     }
 
+    /// Objects that are kept, and places at which something is known to be or to have been.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (self.kept.len(), self.exists.len() + self.gone.len() + self.relisting.len())
+    }
+
     /// A list begins: what it does not bring is gone.
     pub(crate) fn begin_list(&mut self) {
         // All news older than the list have come.

@@ -146,6 +146,24 @@ impl State {
         }
     }
 
+    /// How much is remembered, by name.
+    pub(crate) fn census(&self) -> Vec<(&'static str, usize)> {
+        let (kept, places) =
+            self.stores.values().map(Store::sizes).fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+        vec![
+            ("canaries", self.canaries.len()),
+            ("unreadable Canaries", self.unreadable.len()),
+            ("objects that Canaries read", self.readers.len()),
+            ("reads of Canaries", self.canaries.values().map(|entry| entry.reads.len()).sum()),
+            ("digests of configs", self.digests.len()),
+            ("kinds", self.stores.len()),
+            ("objects kept", kept),
+            ("places known", places),
+            ("queue", self.queue.len()),
+            ("running", self.running.len()),
+        ]
+    }
+
     /// Whether there is a Canary of that key, readable or not.
     pub(crate) fn knows(&self, key: &Key) -> bool {
         self.canaries.contains_key(key) || self.unreadable.contains_key(key)
