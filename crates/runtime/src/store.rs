@@ -190,7 +190,8 @@ impl Store {
 
     /// Objects that are kept, and places at which something is known to be or to have been.
     pub(crate) fn sizes(&self) -> (usize, usize) {
-        (self.kept.len(), self.exists.len() + self.gone.len() + self.relisting.len())
+        let slots = || self.slots.values().flat_map(HashMap::values);
+        (slots().filter(|slot| slot.kept.is_some()).count(), slots().count() + self.gone.len())
     }
 
     /// A list begins: what it does not bring is gone.
