@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, Once, OnceLock};
+use std::sync::{Mutex, MutexGuard, Once, OnceLock};
 
 /// Worlds of a run, unless `LAWS_WORLDS` says otherwise.
 const WORLDS: u64 = 12_000;
@@ -90,7 +90,11 @@ pub(crate) fn hunt<S: Strategy>(
             }
             if let Some(one) = try_one(law, seed, shrinks, &lives, &live, decider) {
                 next.store(seeds.end, Relaxed);
-                found.lock().unwrap().get_or_insert(one);
+                // Seeds are tried in order, so all before this one are under way or done: the first that breaks the law is the same in every run.
+                let mut first: MutexGuard<'_, Option<Found>> = found.lock().unwrap();
+                if first.as_ref().is_none_or(|other| one.seed < other.seed) {
+                    *first = Some(one);
+                }
             }
             tried.fetch_add(1, Relaxed);
         }
