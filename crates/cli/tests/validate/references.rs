@@ -106,7 +106,7 @@ fn an_autoscaler_of_another_workload() {
         &broken,
         1,
         &[
-            "./catalog.yaml:50: error: spec.scaleTargetRef: scales Deployment catalogue, but the target of Canary catalog is Deployment catalog; correct the name here, or autoscalerRef in the Canary [autoscaler-target]",
+            "./catalog.yaml:45: error: spec.scaleTargetRef: scales Deployment catalogue, but the target of Canary catalog is Deployment catalog; correct the name here, or autoscalerRef in the Canary [autoscaler-target]",
         ],
     );
 }

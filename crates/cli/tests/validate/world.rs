@@ -34,7 +34,7 @@ fn a_target_without_selector_label() {
         &broken,
         1,
         &[
-            "./catalog.yaml:16: error: spec.selector.matchLabels: has none of app, name, app.kubernetes.io/name; add `app: catalog` here and to the labels of the pods, or run the controller with -selector-labels [selector-label]",
+            "./catalog.yaml:11: error: spec.selector.matchLabels: has none of app, name, app.kubernetes.io/name; add `app: catalog` here and to the labels of the pods, or run the controller with -selector-labels [selector-label]",
         ],
     );
 }
@@ -50,7 +50,7 @@ fn a_target_whose_selector_misses_its_pods() {
         &broken,
         1,
         &[
-            "./catalog.yaml:17: error: spec.selector.matchLabels[app]: wants app: catalog, but the pods have app: catalogue; give the pods the same labels (spec.template.metadata) [selector-mismatch]",
+            "./catalog.yaml:12: error: spec.selector.matchLabels[app]: wants app: catalog, but the pods have app: catalogue; give the pods the same labels (spec.template.metadata) [selector-mismatch]",
         ],
     );
 }
@@ -82,7 +82,7 @@ fn an_autoscaler_that_the_canary_does_not_name() {
         &broken,
         0,
         &[
-            "./canary.yaml:6: warning: spec: HorizontalPodAutoscaler catalog scales the target (./catalog.yaml:44); add autoscalerRef with apiVersion autoscaling/v2 and name catalog [autoscaler-not-referenced]",
+            "./canary.yaml:6: warning: spec: HorizontalPodAutoscaler catalog scales the target (./catalog.yaml:39); add autoscalerRef with apiVersion autoscaling/v2 and name catalog [autoscaler-not-referenced]",
         ],
     );
 }
@@ -110,7 +110,7 @@ fn an_autoscaler_upside_down() {
         &broken,
         1,
         &[
-            "./catalog.yaml:54: error: spec.minReplicas: minReplicas 9 is above maxReplicas 4; correct one of them [autoscaler-bounds]",
+            "./catalog.yaml:49: error: spec.minReplicas: minReplicas 9 is above maxReplicas 4; correct one of them [autoscaler-bounds]",
         ],
     );
 }
@@ -166,7 +166,7 @@ fn an_ingress_with_another_port() {
         &broken,
         1,
         &[
-            "./catalog.yaml:85: error: spec.rules[0].http.paths[0].backend.service.port: 8080 is not the port of the Service catalog, which has 80 (http); write `number: 80` [ingress-port]",
+            "./catalog.yaml:80: error: spec.rules[0].http.paths[0].backend.service.port: 8080 is not the port of the Service catalog, which has 80 (http); write `number: 80` [ingress-port]",
         ],
     );
 }
@@ -182,7 +182,7 @@ fn an_ingress_that_leads_elsewhere() {
         &broken,
         1,
         &[
-            "./catalog.yaml:76: error: spec.rules: no path leads to the Service catalog; name catalog as a backend, or correct spec.service.name of the Canary [ingress-backend]",
+            "./catalog.yaml:71: error: spec.rules: no path leads to the Service catalog; name catalog as a backend, or correct spec.service.name of the Canary [ingress-backend]",
         ],
     );
 }
