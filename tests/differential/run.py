@@ -17,7 +17,8 @@ DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 def established(cp, name):
-    conditions = cp.api.get(f"{DEFINITIONS}/{name}").get("status", {}).get("conditions", [])
+    # Both are null until the server has looked at the definition.
+    conditions = (cp.api.get(f"{DEFINITIONS}/{name}").get("status") or {}).get("conditions") or []
     return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
 
