@@ -308,6 +308,7 @@ impl View<'_> {
 /// The objects of a YAML text, without empty documents; the items of lists one by one.
 pub fn read_yaml(text: &str) -> Result<Vec<Value>, Failure> {
     use serde::Deserialize as _;
+    crate::media::not_too_deep(text.as_bytes())?;
     let mut objects = Vec::new();
     for document in serde_yaml_ng::Deserializer::from_str(text) {
         let value =

@@ -35,11 +35,33 @@ fn one(range: &str) -> Option<Form> {
     }
 }
 
+/// Brackets that may be open at once: far more than the reader of YAML goes down, for which it takes time by the square.
+const OPEN_BRACKETS: usize = 1000;
+
+/// Refuses YAML that would only keep its reader busy. Brackets in texts count, too: a thousand that are never closed are no object either.
+pub(crate) fn not_too_deep(bytes: &[u8]) -> Result<(), Failure> {
+    let mut open = 0_usize;
+    for byte in bytes {
+        match byte {
+            b'{' | b'[' => open += 1,
+            b'}' | b']' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        if open > OPEN_BRACKETS {
+            return Err(Failure::bad_request(format!(
+                "error decoding YAML: more than {OPEN_BRACKETS} brackets are open at once"
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Reads the body of a request: JSON, or YAML where the content type says so.
 pub(crate) fn body(content_type: &str, bytes: &[u8]) -> Result<serde_json::Value, Failure> {
     let media = content_type.split(';').next().unwrap_or_default().trim();
     match media {
         "application/yaml" | "application/apply-patch+yaml" => {
+            not_too_deep(bytes)?;
             serde_yaml_ng::from_slice(bytes).map_err(|why| Failure::bad_request(format!("error decoding YAML: {why}")))
         }
         // Patches come here too, under their own names.

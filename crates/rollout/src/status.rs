@@ -64,6 +64,11 @@ pub(crate) fn enter(rollout: &Rollout, seen: &Observation, status: &mut CanarySt
 fn promoted(rollout: &Rollout, status: &mut CanaryStatus, now: Timestamp) {
     let (value, message) = meaning(status.phase, &rollout.target.kind);
     put(&mut status.conditions, PROMOTED, value, status.phase.as_str(), &message, now);
+    // Whoever reads only the first one expects it there.
+    if let Some(place) = status.conditions.iter().position(|condition| condition.kind == PROMOTED) {
+        let promoted = status.conditions.remove(place);
+        status.conditions.insert(0, promoted);
+    }
 }
 
 /// What a phase means for the condition `Promoted`: its status and its message.
