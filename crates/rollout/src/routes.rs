@@ -5,6 +5,7 @@ use std::fmt;
 
 /// Share of traffic in whole percent, `0..=100`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(from = "i64")]
 pub struct Weight(u8);
 
 impl Weight {
@@ -32,6 +33,13 @@ impl Weight {
     /// True for 0 %.
     pub fn is_zero(self) -> bool {
         self.0 == 0
+    }
+}
+
+/// As [`Weight::clipped`]: no file can bring a weight that there is not.
+impl From<i64> for Weight {
+    fn from(percent: i64) -> Self {
+        Self::clipped(percent)
     }
 }
 
