@@ -8,7 +8,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use lab::{Lab, NodeOptions, SystemClock, Verb};
 use objects::{Kind, ObjectRef};
 use runtime::cluster::Cluster;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -72,7 +72,7 @@ impl Stage {
             history: 200_000,
             ..lab::Options::default()
         });
-        for crd in api::crd::all().iter().chain(&istio()) {
+        for crd in api::crd::all().iter().chain(&lab::definitions::istio()) {
             lab.create(crd.clone()).map_err(|failure| anyhow::anyhow!("{failure:?}"))?;
         }
         let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
@@ -229,15 +229,4 @@ async fn client(path: &Path) -> anyhow::Result<kube::Client> {
     let file = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
     let config = kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default()).await?;
     Ok(kube::Client::try_from(config)?)
-}
-
-/// Istio's kinds, for the lab, without a schema.
-fn istio() -> [Value; 2] {
-    [("VirtualService", "virtualservices"), ("DestinationRule", "destinationrules")].map(|(kind, plural)| {
-        json!({"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": format!("{plural}.networking.istio.io")}, "spec": {
-            "group": "networking.istio.io", "scope": "Namespaced",
-            "names": {"kind": kind, "plural": plural, "singular": kind.to_lowercase(), "listKind": format!("{kind}List")},
-            "versions": [{"name": "v1beta1", "served": true, "storage": true,
-                "schema": {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": true}}}]}})
-    })
 }

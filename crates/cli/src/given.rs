@@ -21,7 +21,7 @@ pub(crate) struct Given {
     manifests: Vec<Manifest>,
     namespace: String,
     /// By namespace: a Canary sees nothing of others.
-    snapshots: HashMap<String, Snapshot>,
+    snapshots: HashMap<Arc<str>, Snapshot>,
 }
 
 impl Given {
@@ -93,8 +93,8 @@ impl Given {
         self.snapshots.get(namespace).cloned().unwrap_or_default()
     }
 
-    fn snapshots(&self) -> HashMap<String, Snapshot> {
-        let mut snapshots: HashMap<String, Snapshot> = HashMap::new();
+    fn snapshots(&self) -> HashMap<Arc<str>, Snapshot> {
+        let mut snapshots: HashMap<Arc<str>, Snapshot> = HashMap::new();
         for manifest in &self.manifests {
             let Some(kind) = known(group(manifest), manifest.kind()) else { continue };
             let reference = kind.object(self.namespace_of(manifest), manifest.name());
@@ -162,7 +162,7 @@ fn known(group: &str, kind: &str) -> Option<&'static Kind> {
 
 /// The object as the API server would store it, as far as renderings depend on it.
 fn as_stored(kind: &Kind, mut object: Value, reference: &ObjectRef) -> Value {
-    paths::set(&mut object, &["metadata", "namespace"], json!(reference.namespace));
+    paths::set(&mut object, &["metadata", "namespace"], json!(&*reference.namespace));
     if *kind == DEPLOYMENT && object.pointer("/spec/replicas").is_none() {
         paths::set(&mut object, &["spec", "replicas"], json!(1));
     }

@@ -29,7 +29,7 @@ impl Objects for World {
 
     fn list(&self, kind: &str, namespace: &str) -> Vec<Arc<Value>> {
         let of =
-            self.live.iter().filter(|(reference, _)| reference.kind.kind == kind && reference.namespace == namespace);
+            self.live.iter().filter(|(reference, _)| reference.kind.kind == kind && &*reference.namespace == namespace);
         of.map(|(_, object)| Arc::new(object.clone())).collect()
     }
 }

@@ -44,6 +44,9 @@ impl Generation {
     /// The generation whose hashes are stored. Frozen: another one would restart every canary.
     pub const CURRENT: Self = Self::V36;
 
+    /// All that a status may have been written with, oldest first.
+    pub const ALL: [Self; 8] = [Self::V26, Self::V27, Self::V30, Self::V31, Self::V32, Self::V34, Self::V35, Self::V36];
+
     /// The generations that are only recognised, newest first.
     pub const OLDER: [Self; 7] = [Self::V35, Self::V34, Self::V32, Self::V31, Self::V30, Self::V27, Self::V26];
 

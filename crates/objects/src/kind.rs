@@ -4,6 +4,8 @@
 //! documentation can be derived from the lists of the providers.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 /// Which API server an object lives on. The two differ only with `-kubeconfig-service-mesh`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,7 +17,7 @@ pub enum Home {
 }
 
 /// A kind of object, with what is needed to address it over HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     /// API group; empty for the core group.
     pub group: &'static str,
@@ -29,6 +31,13 @@ pub struct Kind {
     pub namespaced: bool,
     /// The API server that holds it.
     pub home: Home,
+}
+
+impl Hash for Kind {
+    /// Of the name alone: few share one, and references to objects are hashed at every look.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.kind.hash(state);
+    }
 }
 
 impl Kind {
@@ -54,23 +63,19 @@ impl Kind {
 
     /// A reference to the object of this kind with that name.
     pub fn object(&'static self, namespace: &str, name: &str) -> ObjectRef {
-        ObjectRef {
-            kind: self,
-            namespace: if self.namespaced { namespace.to_owned() } else { String::new() },
-            name: name.to_owned(),
-        }
+        ObjectRef { kind: self, namespace: if self.namespaced { namespace } else { "" }.into(), name: name.into() }
     }
 }
 
-/// Where one object is found.
+/// Where one object is found. Copies share the texts.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectRef {
     /// Its kind.
     pub kind: &'static Kind,
     /// Its namespace; empty for cluster-scoped kinds.
-    pub namespace: String,
+    pub namespace: Arc<str>,
     /// Its name.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl ObjectRef {

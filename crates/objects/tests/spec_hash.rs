@@ -7,17 +7,6 @@ use objects::hash::{self, Generation};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-const ALL: [Generation; 8] = [
-    Generation::V26,
-    Generation::V27,
-    Generation::V30,
-    Generation::V31,
-    Generation::V32,
-    Generation::V34,
-    Generation::V35,
-    Generation::V36,
-];
-
 /// The nginx Deployment of the Kubernetes documentation.
 fn template_n() -> Value {
     json!({
@@ -144,7 +133,7 @@ fn hashes_of_well_known_templates() {
         ["77bc6bd484", "556956b89f", "6bc4887975", "5bc9778486"],
         ["6c5f67b5f7", "675d86b744", "5787d999fb", "596598bdf9"],
     ];
-    for (generation, expected) in ALL.into_iter().zip(expected) {
+    for (generation, expected) in Generation::ALL.into_iter().zip(expected) {
         let found = [
             hash::pod_template(&template_n(), generation),
             hash::daemon_set_template(&template_n(), generation),
@@ -270,7 +259,7 @@ fn scaling_a_daemon_set_to_zero_is_no_new_revision() {
     pinned["spec"]["nodeSelector"] = json!({"kubernetes.io/os": "linux"});
     let mut pinned_and_idle = template_n();
     pinned_and_idle["spec"]["nodeSelector"] = json!({"flagger.app/scale-to-zero": "true", "kubernetes.io/os": "linux"});
-    for generation in ALL {
+    for generation in Generation::ALL {
         let hash = |template: &Value| hash::daemon_set_template(template, generation);
         assert_eq!(hash(&idle), hash(&template_n()), "{generation}");
         assert_eq!(hash(&pinned_and_idle), hash(&pinned), "{generation}");
@@ -311,7 +300,7 @@ fn hashes_of_random_objects_are_those_of_the_go_modules() {
     for line in include_str!("vectors/spec_hash.jsonl").lines() {
         let vector: Value = serde_json::from_str(line).unwrap();
         let value = &vector["value"];
-        for generation in ALL {
+        for generation in Generation::ALL {
             let of = |family: &str| vector[family][generation.to_string()].as_str().unwrap_or_default().to_owned();
             if vector["kind"] == "service" {
                 assert_eq!(hash::service_spec(value, generation), of("hashes"), "{generation} {value}");

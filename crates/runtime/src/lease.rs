@@ -55,8 +55,8 @@ impl ClusterLease {
         let mut lease = lease.clone();
         paths::set(&mut lease, &["apiVersion"], json!(LEASE.api_version()));
         paths::set(&mut lease, &["kind"], json!(LEASE.kind));
-        paths::set(&mut lease, &["metadata", "name"], json!(self.lease.name));
-        paths::set(&mut lease, &["metadata", "namespace"], json!(self.lease.namespace));
+        paths::set(&mut lease, &["metadata", "name"], json!(&*self.lease.name));
+        paths::set(&mut lease, &["metadata", "namespace"], json!(&*self.lease.namespace));
         lease
     }
 }

@@ -83,9 +83,15 @@ impl Queue {
         key
     }
 
-    /// Whether a key is due.
-    pub(crate) fn is_due(&self, now: Instant) -> bool {
-        self.ready.values().any(|keys| !keys.is_empty()) || self.next().is_some_and(|next| next <= now)
+    /// The keys that are due.
+    pub(crate) fn due(&self, now: Instant) -> Vec<Key> {
+        let late = self.order.iter().take_while(|(at, _)| *at <= now).map(|(_, key)| key);
+        self.ready.values().flatten().chain(late).cloned().collect()
+    }
+
+    /// Whether a key waits, due or not.
+    pub(crate) fn contains(&self, key: &Key) -> bool {
+        self.due.contains_key(key) || self.ready.get(&key.namespace).is_some_and(|keys| keys.contains(key))
     }
 
     /// When the next key is due.
@@ -115,10 +121,12 @@ mod tests {
         queue.add(Key::new("big", "late"), now + Duration::from_secs(9));
         queue.add(Key::new("big", "late"), now + Duration::from_secs(5));
         queue.add(Key::new("big", "late"), now + Duration::from_secs(7));
+        assert_eq!(queue.due(now).len(), 4);
         let order: Vec<String> = std::iter::from_fn(|| queue.pop(now)).map(|key| key.to_string()).collect();
         assert_eq!(order, ["big/a", "small/x", "big/b", "big/c"]);
+        assert!(queue.due(now).is_empty() && queue.contains(&Key::new("big", "late")));
         assert_eq!(queue.next(), Some(now + Duration::from_secs(5)));
         assert_eq!(queue.pop(now + Duration::from_secs(5)), Some(Key::new("big", "late")));
-        assert_eq!(queue.len(), 0);
+        assert!(queue.len() == 0 && !queue.contains(&Key::new("big", "late")));
     }
 }

@@ -28,9 +28,9 @@ const GOOD_LIFE: Duration = Duration::from_secs(5);
 
 /// Objects in one answer of a list: what they take is needed once more while they are read.
 const PAGE: u32 = 250;
-/// How long the Canaries that are due may take to say what they read before a list of it begins. What a list brings and nobody reads by then is dropped, and
+/// How long Canaries may take to say what they read before a list of it begins. What a list brings and nobody reads by then is dropped, and
 /// must be fetched one by one.
-const GATHERING: Duration = Duration::from_millis(500);
+const GATHERING: Duration = Duration::from_secs(5);
 
 /// A stream of what happens to the objects of one kind.
 pub(crate) type Events = Pin<Box<dyn Stream<Item = Result<Event<Slim>, watcher::Error>> + Send>>;
@@ -147,15 +147,28 @@ pub(crate) async fn keep_watching(world: Arc<World>, clusters: Clusters, namespa
     }
 }
 
-/// Waits, for a short while, until no Canary is due.
+/// Waits, for a while, until all who read a kind that is wanted have said so: until the lists are complete that are under way, because what they bring refers to
+/// further objects, and until those Canaries have been looked at that are due then. (Not for those that become due later: in a storm there always are some.)
 async fn gather(world: &World) {
     let deadline = Instant::now() + GATHERING;
+    let mut due = None;
     loop {
         let changed = world.changed.notified();
         {
             let state = world.state();
-            if !state.open || state.wanted_kinds.is_empty() || !state.queue.is_due(Instant::now()) {
+            if !state.open || state.wanted_kinds.is_empty() {
                 return;
+            }
+            if due.is_none() && !state.is_listing() {
+                due = Some(state.queue.due(Instant::now()));
+            }
+            if let Some(due) = &mut due {
+                while due.last().is_some_and(|key| !state.queue.contains(key)) {
+                    due.pop();
+                }
+                if due.is_empty() {
+                    return;
+                }
             }
         }
         if tokio::time::timeout_at(deadline, changed).await.is_err() {
@@ -228,6 +241,7 @@ async fn follow(world: &World, kind: &'static Kind, mut stream: Events) {
         }
         world.state().fail_kind(kind, why.clone());
         world.queued.notify_one();
+        world.changed.notify_waiters();
         if !is_refused(&error) || health != Health::Ready {
             refused_since = None;
         } else if refused_since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {

@@ -309,6 +309,12 @@ impl State {
         Some(entry)
     }
 
+    /// Whether the first list of a kind is under way.
+    pub(crate) fn is_listing(&self) -> bool {
+        let mut watched = self.stores.iter().filter(|(kind, _)| !self.wanted_kinds.contains(*kind));
+        watched.any(|(_, store)| store.health == Health::Listing)
+    }
+
     /// Kinds that nobody reads any more.
     pub(crate) fn unread_kinds(&self) -> Vec<&'static Kind> {
         self.stores

@@ -43,7 +43,7 @@ impl Only {
         let kind = reference.kind;
         let (single, plural) = (kind.kind.to_ascii_lowercase(), kind.plural);
         let names = [single.clone(), plural.to_owned(), format!("{single}.{}", kind.group), kind.resource()];
-        names.contains(&self.kind) && self.name.as_ref().is_none_or(|name| *name == reference.name)
+        names.contains(&self.kind) && self.name.as_ref().is_none_or(|name| **name == *reference.name)
     }
 }
 

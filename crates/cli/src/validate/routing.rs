@@ -180,7 +180,7 @@ fn play(case: &Case<'_>, report: &mut Report) -> Result<(), StageError> {
         // The annotation of a mirror on the user's Ingress is how ingress-nginx wants it.
         if is_target
             || kind == Kind::Created
-            || *reference.kind == INGRESS && Some(&reference.name) == case.rollout.ingress.as_ref()
+            || *reference.kind == INGRESS && Some(&*reference.name) == case.rollout.ingress.as_deref()
         {
             continue;
         }

@@ -1,6 +1,5 @@
 //! What is compared and hashed: merge patches and the spec hash.
 
-use super::texts::GENERATIONS;
 use super::{Outcome, Run, law, tree, used};
 use objects::hash::{self, Generation};
 use objects::{Change, Write, diff, kind};
@@ -67,7 +66,7 @@ pub(super) fn hash(input: &[u8]) -> Run {
     let Some(value) = tree(input) else { return Ok(Outcome::Refused) };
     let formulas = [hash::pod_template, hash::daemon_set_template, hash::service_spec];
     // One generation after the other would be slow: which one it is follows from the input.
-    let generation = GENERATIONS.get(input.len() % GENERATIONS.len()).copied().unwrap_or(Generation::CURRENT);
+    let generation = Generation::ALL.get(input.len() % Generation::ALL.len()).copied().unwrap_or(Generation::CURRENT);
     for formula in formulas {
         let first = formula(&value, generation);
         law(first == formula(&value, generation), || "another hash the second time".to_owned())?;

@@ -156,7 +156,7 @@ fn create(rollout: &Rollout, reference: ObjectRef, rules: Value, labels: &String
     let mut route = json!({
         "apiVersion": reference.kind.api_version(),
         "kind": reference.kind.kind,
-        "metadata": {"name": reference.name, "namespace": reference.namespace},
+        "metadata": {"name": &*reference.name, "namespace": &*reference.namespace},
     });
     set(&mut route, &["metadata", "labels"], to_value(labels));
     set(&mut route, &["metadata", "annotations"], to_value(annotations));

@@ -119,7 +119,7 @@ impl Ingresses {
         let mut object = json!({
             "apiVersion": INGRESS.api_version(),
             "kind": INGRESS.kind,
-            "metadata": {"name": self.canary.name, "namespace": self.canary.namespace},
+            "metadata": {"name": &*self.canary.name, "namespace": &*self.canary.namespace},
             "spec": spec,
         });
         set(&mut object, &["metadata", "labels"], to_value(&labels(apex)));

@@ -106,7 +106,7 @@ fn create(rollout: &Rollout, scaler: &AutoscalerReference, source: &Value) -> Wr
     let mut object = json!({
         "apiVersion": HORIZONTAL_POD_AUTOSCALER.api_version(),
         "kind": HORIZONTAL_POD_AUTOSCALER.kind,
-        "metadata": {"name": target.name, "namespace": target.namespace, "ownerReferences": [owner_reference(rollout)]},
+        "metadata": {"name": &*target.name, "namespace": &*target.namespace, "ownerReferences": [owner_reference(rollout)]},
         "spec": {"scaleTargetRef": source.pointer("/spec/scaleTargetRef")},
     });
     set(&mut object, &["spec", "scaleTargetRef", "name"], json!(rollout.primary));

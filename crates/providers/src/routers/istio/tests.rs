@@ -116,10 +116,8 @@ service:
 fn a_canary_gets_two_destination_rules_and_a_virtual_service() {
     let bench = Bench::new(FULL);
     let writes = bench.render(&Routes::to_primary());
-    let created: Vec<(&str, Option<&str>, &str)> = writes
-        .iter()
-        .map(|write| (write.target.name.as_str(), write.success.as_deref(), write.failure.as_str()))
-        .collect();
+    let created: Vec<(&str, Option<&str>, &str)> =
+        writes.iter().map(|write| (&*write.target.name, write.success.as_deref(), write.failure.as_str())).collect();
     assert_eq!(
         created,
         [
