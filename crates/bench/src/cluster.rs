@@ -170,6 +170,16 @@ impl Stage {
         }
     }
 
+    /// Requests of everybody to a real API server so far, from its metrics.
+    pub(crate) async fn everybody(&self) -> anyhow::Result<Option<f64>> {
+        if self.server.is_none() {
+            return Ok(None);
+        }
+        let text = self.client.request_text(http::Request::get("/metrics").body(Vec::new())?).await?;
+        let counts = text.lines().filter(|line| line.starts_with("apiserver_request_total{"));
+        Ok(Some(counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()))
+    }
+
     /// CPU seconds of the API server so far.
     pub(crate) fn server_cpu(&self) -> Option<f64> {
         self.server.and_then(|pid| process::cpu(pid).ok())

@@ -31,6 +31,7 @@ struct Meter {
     mark: crate::cluster::Mark,
     cpu: f64,
     server: Option<f64>,
+    everybody: Option<f64>,
     asked: u64,
 }
 
@@ -79,23 +80,27 @@ fn flags(options: &Options, stage: &Stage, prometheus: &Prometheus) -> Vec<Strin
 }
 
 impl Bench<'_> {
-    fn begin(&self) -> anyhow::Result<Meter> {
+    async fn begin(&self) -> anyhow::Result<Meter> {
         Ok(Meter {
             begun: Instant::now(),
             mark: self.stage.mark(),
             cpu: self.controller.cpu()?,
             server: self.stage.server_cpu(),
+            everybody: self.stage.everybody().await?,
             asked: self.prometheus.asked(),
         })
     }
 
     /// Notes what was spent since, under that name.
-    fn end(&mut self, what: &str, meter: &Meter) -> anyhow::Result<Option<Requests>> {
+    async fn end(&mut self, what: &str, meter: &Meter) -> anyhow::Result<Option<Requests>> {
         let requests = self.stage.requests(&meter.mark)?;
         let server = self.stage.server_cpu().zip(meter.server).map(|(now, before)| now - before);
         self.figures.note(what, "CPU of the controller, s", self.controller.cpu()? - meter.cpu);
         if let Some(server) = server {
             self.figures.note(what, "CPU of the API server, s", server);
+        }
+        if let Some((now, before)) = self.stage.everybody().await?.zip(meter.everybody) {
+            self.figures.note(what, "requests of everybody to the API server", now - before);
         }
         if let Some(requests) = &requests {
             self.figures.note_requests(what, requests, self.services.len());
@@ -120,7 +125,7 @@ impl Bench<'_> {
         for namespace in load::namespaces(self.services.len()) {
             self.stage.create(&NAMESPACE, &namespace).await?;
         }
-        let meter = self.begin()?;
+        let meter = self.begin().await?;
         let (stage, interval) = (self.stage, self.options.interval);
         futures::stream::iter(&self.services)
             .map(|service| async move {
@@ -137,15 +142,15 @@ impl Bench<'_> {
         let last = self.seen.wait(&self.services, "Initialized", meter.begun, PATIENCE).await?;
         self.figures.note("created", "all objects created after, s", created.as_secs_f64());
         self.figures.note("created", "all Initialized after, s", (last - meter.begun).as_secs_f64());
-        self.end("created", &meter)?;
+        self.end("created", &meter).await?;
         Ok(())
     }
 
     async fn idle(&mut self) -> anyhow::Result<()> {
         tokio::time::sleep(SETTLE).await;
-        let meter = self.begin()?;
+        let meter = self.begin().await?;
         tokio::time::sleep(Duration::from_secs(self.options.idle)).await;
-        self.end("idle", &meter)?;
+        self.end("idle", &meter).await?;
         self.figures.note("idle", "seconds", number(self.options.idle));
         Ok(())
     }
@@ -186,7 +191,7 @@ impl Bench<'_> {
 
     async fn storm(&mut self) -> anyhow::Result<()> {
         tokio::time::sleep(SETTLE).await;
-        let meter = self.begin()?;
+        let meter = self.begin().await?;
         let stage = self.stage;
         futures::stream::iter(&self.services)
             .map(|service| stage.release(service, 3))
@@ -199,7 +204,7 @@ impl Bench<'_> {
         self.figures.note("storm", "all Succeeded after, s", (last - meter.begun).as_secs_f64());
         // What is told after the last status belongs to it.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        self.end("storm", &meter)?;
+        self.end("storm", &meter).await?;
         Ok(())
     }
 
