@@ -87,8 +87,10 @@ async fn prepare(options: &Options, telemetry: Arc<Telemetry>) -> Result<Prepare
         return Err(Fatal("At least one selector label is required".to_owned()));
     }
     let main = clusters.main.clone();
-    check_kinds(&main, &options.namespace).await?;
-    check_version(&main).await?;
+    let (kinds, version) = futures::join!(check_kinds(&main, &options.namespace), check_version(&main));
+    kinds?;
+    let version = version?;
+    info!("Connected to Kubernetes API {version}");
     telemetry.set_info(VERSION, &options.mesh_provider);
     telemetry.set_leader(false);
     let outbound: Arc<dyn Outbound> = Arc::new(outbound::Client::default());
@@ -147,18 +149,18 @@ async fn act(
 /// Our own kinds must be there and readable.
 async fn check_kinds(cluster: &Cluster, namespace: &str) -> Result<(), Fatal> {
     let kinds: [&'static Kind; 3] = [&CANARY, &METRIC_TEMPLATE, &ALERT_PROVIDER];
-    for kind in kinds {
-        let probed = cluster.probe(kind, namespace).await;
+    let probes = kinds.map(async |kind| (kind, cluster.probe(kind, namespace).await));
+    for (kind, probed) in futures::future::join_all(probes).await {
         probed.map_err(|error| Fatal(format!("{} CRD is not registered {error}", kind.kind)))?;
     }
     Ok(())
 }
 
-async fn check_version(cluster: &Cluster) -> Result<(), Fatal> {
+/// The server's version, if it is one that we work with.
+async fn check_version(cluster: &Cluster) -> Result<String, Fatal> {
     let text = cluster.version().await.map_err(|error| Fatal(format!("Error calling Kubernetes API: {error}")))?;
     version::check(&text).map_err(|error| Fatal(error.to_string()))?;
-    info!("Connected to Kubernetes API {text}");
-    Ok(())
+    Ok(text)
 }
 
 /// A URL that is none is fatal; a server that does not answer is not.
@@ -236,13 +238,14 @@ mod tests {
     async fn all_is_well_although_prometheus_is_not_there() {
         let api = Api::start(Answers::default()).await;
         assert_eq!(start(&api).await, Ok(()));
-        let first: Vec<String> = api.requests().into_iter().take(4).collect();
+        let mut first: Vec<String> = api.requests().into_iter().take(4).collect();
+        first.sort();
         assert_eq!(
             first,
             [
+                "/apis/flagger.app/v1beta1/alertproviders?limit=1",
                 "/apis/flagger.app/v1beta1/canaries?limit=1",
                 "/apis/flagger.app/v1beta1/metrictemplates?limit=1",
-                "/apis/flagger.app/v1beta1/alertproviders?limit=1",
                 "/version",
             ]
         );

@@ -24,6 +24,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinSet;
 use tracing::{debug, error};
 
 /// Jobs that wait for one Canary at most.
@@ -53,9 +54,13 @@ impl std::fmt::Debug for Receivers {
     }
 }
 
-/// Delivers.
-#[derive(Debug, Clone)]
-pub(crate) struct Courier(Arc<Inner>);
+/// Delivers. What is on its way ends with it.
+#[derive(Debug)]
+pub(crate) struct Courier {
+    inner: Arc<Inner>,
+    /// One for each Canary with a queue.
+    tasks: Mutex<JoinSet<()>>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -114,7 +119,7 @@ impl Courier {
         telemetry: Arc<Telemetry>,
         receivers: Receivers,
     ) -> Self {
-        Self(Arc::new(Inner {
+        let inner = Arc::new(Inner {
             queues: Mutex::default(),
             correlators: Mutex::default(),
             announced: Mutex::default(),
@@ -125,7 +130,8 @@ impl Courier {
             outbound,
             telemetry,
             receivers,
-        }))
+        });
+        Self { inner, tasks: Mutex::default() }
     }
 
     /// An event: to the API server and to the event webhooks.
@@ -134,7 +140,8 @@ impl Courier {
             key,
             Job::Event { object: Arc::clone(object), kind: kind(event), message: event.message.clone(), at: now },
         );
-        for (hook, request) in hooks::event_requests(rollout, event, self.0.receivers.event_webhook.as_deref(), now) {
+        for (hook, request) in hooks::event_requests(rollout, event, self.inner.receivers.event_webhook.as_deref(), now)
+        {
             self.add(
                 key,
                 Job::Webhook { hook: Box::new(hook), request: Box::new(request), canary: rollout.full_name() },
@@ -164,13 +171,13 @@ impl Courier {
         let id = format!("{} {}", rollout.uid, announcement.id);
         let (delivered, receiver) = watch::channel(false);
         {
-            let mut announced = self.0.announced.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut announced = self.inner.announced.lock().unwrap_or_else(PoisonError::into_inner);
             match announced.get(key) {
                 Some((known, delivered)) if *known == id => return (false, delivered.clone()),
                 _ => announced.insert(key.clone(), (id, receiver.clone())),
             };
         }
-        let webhook = self.0.receivers.event_webhook.as_deref();
+        let webhook = self.inner.receivers.event_webhook.as_deref();
         let events = &announcement.events;
         let outcome = Outcome {
             events: events
@@ -188,10 +195,11 @@ impl Courier {
 
     /// How much is remembered, by name.
     pub(crate) fn census(&self) -> [(&'static str, usize); 4] {
-        let waiting = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).values().map(VecDeque::len).sum();
-        let correlators = self.0.correlators.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting =
+            self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).values().map(VecDeque::len).sum();
+        let correlators = self.inner.correlators.lock().unwrap_or_else(PoisonError::into_inner);
         let events = correlators.values().map(Correlator::size).max().unwrap_or_default();
-        let announced = self.0.announced.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let announced = self.inner.announced.lock().unwrap_or_else(PoisonError::into_inner).len();
         [
             ("notifications that wait", waiting),
             ("correlators of events", correlators.len()),
@@ -202,17 +210,17 @@ impl Courier {
 
     /// A Canary is gone: its events need not be remembered, once those that wait were written.
     pub(crate) fn forget(&self, key: &Key) {
-        let waiting = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key);
+        let waiting = self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key);
         if !waiting {
-            self.0.forget(key);
+            self.inner.forget(key);
         }
     }
 
     /// Waits until everything was delivered (or given up).
     pub(crate) async fn flushed(&self) {
         loop {
-            let notified = self.0.idle.notified();
-            if self.0.queues.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
+            let notified = self.inner.idle.notified();
+            if self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
                 return;
             }
             notified.await;
@@ -220,15 +228,17 @@ impl Courier {
     }
 
     fn add(&self, key: &Key, job: Job) {
-        let mut queues = self.0.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queues = self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner);
         match queues.get_mut(key) {
             Some(queue) if queue.len() >= LONGEST_QUEUE && !matches!(job, Job::Outcome(_)) => {
-                self.0.telemetry.dropped("queue full");
+                self.inner.telemetry.dropped("queue full");
             }
             Some(queue) => queue.push_back(job),
             None => {
                 queues.insert(key.clone(), VecDeque::from([job]));
-                tokio::spawn(Arc::clone(&self.0).serve(key.clone()));
+                let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+                while tasks.try_join_next().is_some() {}
+                tasks.spawn(Arc::clone(&self.inner).serve(key.clone()));
             }
         }
     }

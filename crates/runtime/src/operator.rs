@@ -95,14 +95,15 @@ impl Operator {
         Census(Arc::downgrade(&self.keeper))
     }
 
-    /// Starts the watches of our own kinds, one after the other, and waits for their first lists.
+    /// Starts the watches of our own kinds and waits for their first lists.
     pub async fn sync(&mut self) -> Result<(), String> {
-        for (kind, label) in
-            [(&CANARY, "canary"), (&METRIC_TEMPLATE, "metric template"), (&ALERT_PROVIDER, "alert provider")]
-        {
-            info!("Waiting for {label} informer cache to sync");
+        let kinds = [(&CANARY, "canary"), (&METRIC_TEMPLATE, "metric template"), (&ALERT_PROVIDER, "alert provider")];
+        for (kind, _) in kinds {
             self.keeper.world.state().stores.entry(kind).or_default();
             self.tasks.spawn(watch_own(Arc::clone(&self.keeper), kind, self.namespace.clone()));
+        }
+        for (kind, label) in kinds {
+            info!("Waiting for {label} informer cache to sync");
             self.wait_for(kind).await?;
         }
         Ok(())
