@@ -26,6 +26,9 @@ const COMBINED: &str = "(combined from similar events): ";
 /// Messages remembered per Canary, so that a long life does not fill the memory.
 const REMEMBERED: usize = 128;
 
+/// How long the API server keeps an event that nobody counts up, if it is not told otherwise. A correlator has no use for older ones.
+const KEPT: SignedDuration = SignedDuration::from_hours(1);
+
 /// What to write.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum EventWrite {
@@ -35,9 +38,55 @@ pub(crate) enum EventWrite {
     Count(ObjectRef, Value),
 }
 
+/// What is remembered of the events of all Canaries.
+#[derive(Debug, Default)]
+pub(crate) struct Correlators {
+    of: HashMap<Key, Correlator>,
+    /// When what is too old was last forgotten.
+    swept: Option<Timestamp>,
+}
+
+impl Correlators {
+    /// What to write for a message about a Canary; `None` if the budget is used up.
+    pub(crate) fn observe(
+        &mut self,
+        key: &Key,
+        object: &Value,
+        kind: &'static str,
+        message: &str,
+        now: Timestamp,
+    ) -> Option<EventWrite> {
+        if now.duration_since(*self.swept.get_or_insert(now)).abs() >= KEPT {
+            self.swept = Some(now);
+            self.of.retain(|_, correlator| correlator.remember(now));
+        }
+        self.of.entry(key.clone()).or_default().observe(key, object, kind, message, now)
+    }
+
+    /// The event to create instead, when the one that was to be counted up is gone from the server.
+    pub(crate) fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
+        self.of.get(key)?.recreate(key, object, kind, message)
+    }
+
+    /// A Canary is gone.
+    pub(crate) fn forget(&mut self, key: &Key) {
+        self.of.remove(key);
+    }
+
+    /// Of how many Canaries something is remembered.
+    pub(crate) fn len(&self) -> usize {
+        self.of.len()
+    }
+
+    /// How many messages are remembered of the one with most.
+    pub(crate) fn most(&self) -> usize {
+        self.of.values().map(Correlator::size).max().unwrap_or_default()
+    }
+}
+
 /// What is remembered of a Canary's events.
 #[derive(Debug, Default)]
-pub(crate) struct Correlator {
+struct Correlator {
     similar: HashMap<&'static str, Similar>,
     written: HashMap<(&'static str, String), Written>,
     budgets: HashMap<&'static str, Budget>,
@@ -67,7 +116,7 @@ struct Budget {
 
 impl Correlator {
     /// What to write for a message about an object; `None` if the budget is used up.
-    pub(crate) fn observe(
+    fn observe(
         &mut self,
         key: &Key,
         object: &Value,
@@ -93,13 +142,22 @@ impl Correlator {
         Some(create(key, object, kind, &shown, &name, 1, now, now))
     }
 
+    /// Forgets what has no effect any more; false if that is everything.
+    fn remember(&mut self, now: Timestamp) -> bool {
+        self.similar.retain(|_, similar| now.duration_since(similar.last) <= WINDOW);
+        self.written.retain(|_, written| now.duration_since(written.last) <= KEPT);
+        self.written.shrink_to_fit();
+        self.budgets.retain(|_, budget| budget.left_at(now) < BURST);
+        !(self.similar.is_empty() && self.written.is_empty() && self.budgets.is_empty())
+    }
+
     /// How many messages are remembered.
-    pub(crate) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         self.written.len() + self.similar.values().map(|similar| similar.messages.len()).sum::<usize>()
     }
 
     /// The event to create instead, when the one that was to be counted up is gone from the server.
-    pub(crate) fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
+    fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
         let id = (kind, message.to_owned());
         let written = self.written.get(&id).or_else(|| self.written.get(&(kind, COMBINED.to_owned())))?;
         Some(create(key, object, kind, message, &written.name, written.count, written.first, written.last))
@@ -147,9 +205,13 @@ pub(crate) fn outcome(
 }
 
 impl Budget {
-    fn take(&mut self, now: Timestamp) -> bool {
+    fn left_at(&self, now: Timestamp) -> f64 {
         let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
-        self.left = (self.left + passed / REFILL_SECONDS).min(BURST);
+        (self.left + passed / REFILL_SECONDS).min(BURST)
+    }
+
+    fn take(&mut self, now: Timestamp) -> bool {
+        self.left = self.left_at(now);
         self.at = now;
         let there = self.left >= 1.0;
         if there {
@@ -243,6 +305,24 @@ mod tests {
         assert!(
             matches!(correlator.observe(&key, &object, "Normal", "late", at(700)), Some(EventWrite::Create(_, body)) if body["message"] == "late")
         );
+    }
+
+    #[test]
+    fn what_is_old_is_forgotten_unless_it_still_counts() {
+        let (mut correlators, busy, quiet) =
+            (Correlators::default(), Key::new("test", "busy"), Key::new("test", "quiet"));
+        let mut observe = |key: &Key, message: &str, second| {
+            correlators.observe(key, &json!({}), "Normal", message, at(second));
+            (correlators.len(), correlators.most())
+        };
+        for second in 0..30 {
+            observe(&busy, "same", second);
+        }
+        observe(&quiet, "one", 0);
+        assert_eq!(observe(&busy, "another", 3500), (2, 3));
+        // Quiet's budget is full again and its event gone; that of busy is not.
+        assert_eq!(observe(&busy, "same", 3700), (1, 4));
+        assert_eq!(observe(&busy, "later", 11_000), (1, 2), "the budget is not full yet, but old messages are gone");
     }
 
     #[test]

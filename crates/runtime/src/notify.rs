@@ -5,7 +5,7 @@
 //! webhooks, alerts); why in this order is said in `rollout`'s `outcome`.
 
 use crate::cluster::ApiError;
-use crate::events::{self, Correlator, EventWrite};
+use crate::events::{self, Correlators, EventWrite};
 use crate::outbound::Outbound;
 use crate::queue::Key;
 use crate::telemetry::Telemetry;
@@ -65,7 +65,7 @@ pub(crate) struct Courier {
 #[derive(Debug)]
 struct Inner {
     queues: Mutex<HashMap<Key, VecDeque<Job>>>,
-    correlators: Mutex<HashMap<Key, Correlator>>,
+    correlators: Mutex<Correlators>,
     /// The last announcement about each Canary (uid and id), and whether it was delivered.
     announced: Mutex<HashMap<Key, (String, watch::Receiver<bool>)>>,
     idle: Notify,
@@ -198,12 +198,11 @@ impl Courier {
         let waiting =
             self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).values().map(VecDeque::len).sum();
         let correlators = self.inner.correlators.lock().unwrap_or_else(PoisonError::into_inner);
-        let events = correlators.values().map(Correlator::size).max().unwrap_or_default();
         let announced = self.inner.announced.lock().unwrap_or_else(PoisonError::into_inner).len();
         [
             ("notifications that wait", waiting),
             ("correlators of events", correlators.len()),
-            ("most events remembered of one Canary", events),
+            ("most events remembered of one Canary", correlators.most()),
             ("announcements remembered", announced),
         ]
     }
@@ -289,19 +288,19 @@ impl Inner {
     }
 
     fn forget(&self, key: &Key) {
-        self.correlators.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.correlators.lock().unwrap_or_else(PoisonError::into_inner).forget(key);
         self.announced.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 
     async fn write_event(&self, key: &Key, object: &Value, kind: &'static str, message: &str, at: Timestamp) {
         let write = {
             let mut correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
-            correlators.entry(key.clone()).or_default().observe(key, object, kind, message, at)
+            correlators.observe(key, object, kind, message, at)
         };
         let Some(write) = write else { return self.telemetry.dropped("event budget") };
         let again = |inner: &Self| {
             let correlators = inner.correlators.lock().unwrap_or_else(PoisonError::into_inner);
-            correlators.get(key)?.recreate(key, object, kind, message)
+            correlators.recreate(key, object, kind, message)
         };
         self.send_event(key, write, again).await;
     }

@@ -213,6 +213,6 @@ async fn a_canary_that_is_gone_leaves_nothing_behind() {
     scene.courier.forget(&key);
     scene.courier.flushed().await;
     assert_eq!(scene.events(), ["Terminated canary"]);
-    assert!(scene.courier.inner.correlators.lock().unwrap().is_empty());
+    assert!(scene.courier.inner.correlators.lock().unwrap().len() == 0);
     assert!(!format!("{:?}", scene.courier.inner.receivers).contains("chat"));
 }
