@@ -5,14 +5,15 @@ use crate::load::{self, Service};
 use crate::process;
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use lab::{Lab, NodeOptions, SystemClock, Verb};
+use lab::{Lab, NodeOptions, RequestLog, SystemClock, Verb};
 use objects::{Kind, ObjectRef};
 use runtime::cluster::Cluster;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Requests by verb and resource: `("patch", "canaries.flagger.app/status")`.
 pub(crate) type Requests = BTreeMap<(String, String), u64>;
@@ -35,9 +36,43 @@ pub(crate) struct Stage {
 
 #[derive(Debug)]
 enum Counter {
-    Lab { lab: Lab, _server: lab::Server },
+    Lab { tally: Arc<Tally>, _server: lab::Server },
     Audit(PathBuf),
     None,
+}
+
+/// The controller's requests to a lab. The lab keeps the last ones only, so they are counted before there are too many.
+#[derive(Debug)]
+struct Tally {
+    lab: Lab,
+    counts: Mutex<Requests>,
+}
+
+impl Tally {
+    /// How often they are counted.
+    const EVERY: Duration = Duration::from_secs(1);
+
+    fn start(lab: Lab) -> Arc<Self> {
+        let tally = Arc::new(Self { lab, counts: Mutex::default() });
+        let counting = Arc::downgrade(&tally);
+        tokio::spawn(async move {
+            while let Some(tally) = counting.upgrade() {
+                tally.counts();
+                drop(tally);
+                tokio::time::sleep(Self::EVERY).await;
+            }
+        });
+        tally
+    }
+
+    /// Since the last reset.
+    fn counts(&self) -> MutexGuard<'_, Requests> {
+        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        for (what, count) in of_lab(&self.lab.take_requests()) {
+            *counts.entry(what).or_default() += count;
+        }
+        counts
+    }
 }
 
 /// A folder for the kubeconfig; removed at the end.
@@ -90,7 +125,7 @@ impl Stage {
         Ok(Self {
             client,
             kubeconfig,
-            counter: Counter::Lab { lab, _server: server },
+            counter: Counter::Lab { tally: Tally::start(lab), _server: server },
             server: None,
             _folder: Some(folder),
         })
@@ -145,15 +180,15 @@ impl Stage {
             if !left.items.iter().any(|one| one.metadata.name.as_deref().is_some_and(mine)) {
                 return Ok(());
             }
-            tokio::time::sleep(std::time::Duration::from_millis(500)).await;
+            tokio::time::sleep(Duration::from_millis(500)).await;
         }
     }
 
     /// Where counting begins.
     pub(crate) fn mark(&self) -> Mark {
         match &self.counter {
-            Counter::Lab { lab, .. } => {
-                lab.take_requests();
+            Counter::Lab { tally, .. } => {
+                tally.counts().clear();
                 Mark(0)
             }
             Counter::Audit(path) => Mark(std::fs::metadata(path).map_or(0, |file| file.len())),
@@ -164,7 +199,7 @@ impl Stage {
     /// The controller's requests since a mark; `None`: nobody counts them. On the lab only since the last mark.
     pub(crate) fn requests(&self, since: &Mark) -> anyhow::Result<Option<Requests>> {
         match &self.counter {
-            Counter::Lab { lab, .. } => Ok(Some(of_lab(lab))),
+            Counter::Lab { tally, .. } => Ok(Some(tally.counts().clone())),
             Counter::Audit(path) => of_audit(path, since.0).map(Some),
             Counter::None => Ok(None),
         }
@@ -190,9 +225,9 @@ impl Stage {
 #[derive(Debug)]
 pub(crate) struct Mark(u64);
 
-fn of_lab(lab: &Lab) -> Requests {
+fn of_lab(log: &RequestLog) -> Requests {
     let mut requests = Requests::new();
-    for entry in lab.requests().entries().filter(|entry| !entry.call.user_agent.starts_with(AGENT)) {
+    for entry in log.entries().filter(|entry| !entry.call.user_agent.starts_with(AGENT)) {
         let call = &entry.call;
         let resource = match (call.resource.as_str(), call.subresource.as_str()) {
             ("", _) => call.path.clone(),

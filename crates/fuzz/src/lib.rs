@@ -1,4 +1,4 @@
-//! Throws broken input at everything that reads foreign bytes: `cargo run --release -p fuzz -- --seconds 60`.
+//! Throws broken input at everything that reads foreign bytes: `cargo run -p fuzz -- --seconds 60`.
 //!
 //! [`targets`] lists the readers; [`mutate`] and [`structure`] break valid inputs. A process of its own ([`worker`]) reads them, so that a stack that overflows
 //! and memory that runs out are seen too; [`supervise`] makes the input again that it died of, [`shrink`]s it, and says how to repeat it.

@@ -113,7 +113,7 @@ fn tell(report: &Report) {
     if let Some(failure) = &report.failure {
         let file = failure.file.display();
         println!(
-            "{name} FAILS: {:?}: {}\n  repeat: cargo run --release -p fuzz -- --target {name} {file}",
+            "{name} FAILS: {:?}: {}\n  repeat: cargo run -p fuzz -- --target {name} {file}",
             failure.kind, failure.text
         );
         return;
