@@ -57,7 +57,7 @@ impl Tally {
         let counting = Arc::downgrade(&tally);
         tokio::spawn(async move {
             while let Some(tally) = counting.upgrade() {
-                tally.counts();
+                drop(tally.counts());
                 drop(tally);
                 tokio::time::sleep(Self::EVERY).await;
             }
