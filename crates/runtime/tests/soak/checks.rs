@@ -71,11 +71,12 @@ fn bytes_of_a_series() -> usize {
 /// Neither heap nor any map has grown since the first hour.
 pub fn flat(measures: &[Measure]) {
     let (Some(first), Some(last)) = (measures.get(1), measures.last()) else { return };
-    // What is remembered of events depends on the weather of the last hour: a single measure of the rest says less than their trend.
+    // The rest is small. What is remembered of events depends on the weather of the last hour, and a hash table that doubles is a tenth of it: a single measure
+    // says less than the trend, in which a leak of 200 bytes per rollout shows after a day.
     let sizes = |one: &Measure| {
         [
             ("the heap without events", one.live - one.events, 1.1),
-            ("the heap without the cluster's objects", one.rest(), 1.25),
+            ("the heap without the cluster's objects", one.rest(), 1.5),
         ]
     };
     for ((what, before, most), (_, now, _)) in sizes(first).into_iter().zip(sizes(last)) {
@@ -88,7 +89,7 @@ pub fn flat(measures: &[Measure]) {
     if third >= 2 {
         let mean = |some: &[Measure]| some.iter().map(Measure::rest).sum::<usize>() / some.len();
         let (early, late) = (mean(&measures[1..=third]), mean(&measures[measures.len() - third..]));
-        assert!(late as f64 <= early as f64 * 1.1, "the heap without the cluster's objects grows: {early}, {late}");
+        assert!(late as f64 <= early as f64 * 1.25, "the heap without the cluster's objects grows: {early}, {late}");
     }
     for (name, before) in &first.census {
         let now = last.census[name];
