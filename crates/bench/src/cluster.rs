@@ -2,6 +2,7 @@
 
 use crate::Options;
 use crate::load::{self, Service};
+use crate::nodes::{self, Nodes};
 use crate::process;
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -31,6 +32,7 @@ pub(crate) struct Stage {
     counter: Counter,
     /// CPU of the API server, if it is a process of its own.
     server: Option<u32>,
+    nodes: Option<Nodes>,
     _folder: Option<Folder>,
 }
 
@@ -93,7 +95,8 @@ impl Stage {
                 let client = client(admin).await?;
                 let kubeconfig = options.controller_kubeconfig.clone().unwrap_or_else(|| admin.clone());
                 let counter = options.audit_log.clone().map_or(Counter::None, Counter::Audit);
-                Ok(Self { client, kubeconfig, counter, server: options.server_pid, _folder: None })
+                let nodes = options.play_nodes.then(|| nodes::play(client.clone()));
+                Ok(Self { client, kubeconfig, counter, server: options.server_pid, nodes, _folder: None })
             }
             None => Self::lab().await,
         }
@@ -127,6 +130,7 @@ impl Stage {
             kubeconfig,
             counter: Counter::Lab { tally: Tally::start(lab), _server: server },
             server: None,
+            nodes: None,
             _folder: Some(folder),
         })
     }
@@ -156,7 +160,7 @@ impl Stage {
 
     /// Deletes what was made, where it outlives this program.
     pub(crate) async fn clean(&self) -> anyhow::Result<()> {
-        if matches!(self.counter, Counter::Lab { .. }) {
+        if matches!(self.counter, Counter::Lab { .. }) || self.nodes.is_some() {
             return Ok(());
         }
         let namespaces: kube::Api<kube::api::DynamicObject> = kube::Api::all_with(

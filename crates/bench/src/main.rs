@@ -7,6 +7,7 @@
 mod cluster;
 mod day;
 mod load;
+mod nodes;
 mod process;
 mod prometheus;
 mod report;
@@ -47,6 +48,9 @@ struct Options {
     /// The API server's process, to measure its CPU.
     #[arg(long, requires = "kubeconfig")]
     server_pid: Option<u32>,
+    /// Makes the Deployments ready by itself: for an API server without controller manager and nodes. Nothing is cleaned up there.
+    #[arg(long, requires = "kubeconfig")]
+    play_nodes: bool,
     /// Seconds that the idle controller is looked at.
     #[arg(long, default_value_t = 60)]
     idle: u64,
