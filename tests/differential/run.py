@@ -25,8 +25,9 @@ def established(cp, name):
 def main():
     names = [a for a in sys.argv[1:] if a != "--record"]
     mode = "record" if "--record" in sys.argv[1:] else "compare"
-    cargo = ["cargo", "run", "--quiet", "-p", "lab", "--example", "differential", "--"]
-    subprocess.run(["cargo", "build", "--quiet", "-p", "lab", "--example", "differential"], cwd=ROOT, check=True)
+    # With the features of the whole workspace, as the tests are built.
+    subprocess.run(["cargo", "build", "--quiet", "--workspace", "--example", "differential"], cwd=ROOT, check=True)
+    program = os.path.join(ROOT, "target/debug/examples/differential")
     cp = ControlPlane().start(controllers=None)
     try:
         # The controllers see our kinds when they start: the garbage collector looks for new ones every 30 seconds only.
@@ -39,7 +40,7 @@ def main():
                         sys.exit(f"{definition['metadata']['name']} is not established after 30 s")
                     time.sleep(0.1)
         cp.start_controllers("garbage-collector-controller,namespace-controller")
-        return subprocess.run([*cargo, mode, cp.kubeconfig("admin"), *names], cwd=ROOT).returncode
+        return subprocess.run([program, mode, cp.kubeconfig("admin"), *names], cwd=ROOT).returncode
     finally:
         cp.close()
 
