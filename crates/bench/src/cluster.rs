@@ -1,20 +1,22 @@
 //! Where it is measured: a lab in this process behind HTTP, or an API server that is there. Both count the controller's requests.
 
 use crate::Options;
+use crate::day::NAMESPACE;
 use crate::load::{self, Service};
-use crate::nodes::{self, Nodes};
+use crate::nodes;
 use crate::process;
 use anyhow::Context as _;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use lab::{Lab, NodeOptions, RequestLog, SystemClock, Verb};
 use objects::{Kind, ObjectRef};
-use runtime::cluster::Cluster;
+use runtime::cluster::{self, Cluster};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// Requests by verb and resource: `("patch", "canaries.flagger.app/status")`.
 pub(crate) type Requests = BTreeMap<(String, String), u64>;
@@ -32,7 +34,7 @@ pub(crate) struct Stage {
     counter: Counter,
     /// CPU of the API server, if it is a process of its own.
     server: Option<u32>,
-    nodes: Option<Nodes>,
+    nodes: Option<JoinSet<()>>,
     _folder: Option<Folder>,
 }
 
@@ -163,16 +165,8 @@ impl Stage {
         if matches!(self.counter, Counter::Lab { .. }) || self.nodes.is_some() {
             return Ok(());
         }
-        let namespaces: kube::Api<kube::api::DynamicObject> = kube::Api::all_with(
-            self.client.clone(),
-            &kube::api::ApiResource {
-                group: String::new(),
-                version: "v1".to_owned(),
-                api_version: "v1".to_owned(),
-                kind: "Namespace".to_owned(),
-                plural: "namespaces".to_owned(),
-            },
-        );
+        let namespaces: kube::Api<kube::api::DynamicObject> =
+            kube::Api::all_with(self.client.clone(), &cluster::resource(&NAMESPACE));
         let mine = |name: &str| name.starts_with("bench-");
         for namespace in namespaces.list(&kube::api::ListParams::default()).await?.items {
             if let Some(name) = namespace.metadata.name.filter(|name| mine(name)) {

@@ -22,7 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(900);
 /// How long things settle before an idle controller is looked at.
 const SETTLE: Duration = Duration::from_secs(15);
 
-const NAMESPACE: Kind =
+/// Where services live.
+pub(crate) const NAMESPACE: Kind =
     Kind { group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false, home: Home::Main };
 
 /// What is spent between two moments.

@@ -3,39 +3,23 @@
 
 use futures::StreamExt as _;
 
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, DynamicObject};
 use kube::runtime::watcher::{self, Event};
 use objects::kind::DEPLOYMENT;
 use runtime::clock::Clock;
-use runtime::cluster::Cluster;
+use runtime::cluster::{self, Cluster};
 use serde_json::{Value, json};
 use std::time::Duration;
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 
 /// How long pods take.
 const START: Duration = Duration::from_millis(200);
 
-/// Ends with the drop.
-#[derive(Debug)]
-pub(crate) struct Nodes(JoinHandle<()>);
-
-impl Drop for Nodes {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
-/// Begins to play.
-pub(crate) fn play(client: kube::Client) -> Nodes {
-    let resource = ApiResource {
-        group: DEPLOYMENT.group.to_owned(),
-        version: DEPLOYMENT.version.to_owned(),
-        api_version: DEPLOYMENT.api_version(),
-        kind: DEPLOYMENT.kind.to_owned(),
-        plural: DEPLOYMENT.plural.to_owned(),
-    };
-    let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-    Nodes(tokio::spawn(async move {
+/// Begins to play; ends when the set is dropped.
+pub(crate) fn play(client: kube::Client) -> JoinSet<()> {
+    let api: Api<DynamicObject> = Api::all_with(client.clone(), &cluster::resource(&DEPLOYMENT));
+    let mut nodes = JoinSet::new();
+    nodes.spawn(async move {
         let mut events = kube::runtime::watcher(api, watcher::Config::default()).boxed();
         let mut starting = JoinSet::new();
         while let Some(event) = events.next().await {
@@ -57,7 +41,8 @@ pub(crate) fn play(client: kube::Client) -> Nodes {
                 }
             });
         }
-    }))
+    });
+    nodes
 }
 
 /// The status of a Deployment all of whose pods are ready.

@@ -3,7 +3,7 @@
 use crate::load::Service;
 use anyhow::bail;
 use futures::StreamExt;
-use kube::api::{Api, ApiResource, DynamicObject};
+use kube::api::{Api, DynamicObject};
 use kube::runtime::watcher::{self, Event};
 use objects::kind::CANARY;
 use std::collections::HashMap;
@@ -41,14 +41,7 @@ impl Drop for Task {
 impl Seen {
     /// Watches the Canaries of a cluster.
     pub(crate) fn start(client: kube::Client) -> Self {
-        let resource = ApiResource {
-            group: CANARY.group.to_owned(),
-            version: CANARY.version.to_owned(),
-            api_version: CANARY.api_version(),
-            kind: CANARY.kind.to_owned(),
-            plural: CANARY.plural.to_owned(),
-        };
-        let api: Api<DynamicObject> = Api::all_with(client, &resource);
+        let api: Api<DynamicObject> = Api::all_with(client, &runtime::cluster::resource(&CANARY));
         let lives = Arc::<Mutex<Lives>>::default();
         let (bell, changed) = watch::channel(());
         let taken = Arc::clone(&lives);

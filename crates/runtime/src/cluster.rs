@@ -3,7 +3,7 @@
 //! Objects are JSON in and JSON out. Errors carry the server's own message, since users see it in events.
 
 use kube::Client;
-use kube::core::Status;
+use kube::core::{ApiResource, Status};
 use objects::{Kind, ObjectRef};
 use serde_json::{Value, json};
 use std::fmt::Debug;
@@ -14,6 +14,17 @@ pub const FIELD_MANAGER: &str = "flagger";
 
 /// Longest time for one request. A server that accepts and never answers must not keep a Canary from being looked at again.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A kind in the words of the client library, for watches and lists.
+pub fn resource(kind: &Kind) -> ApiResource {
+    ApiResource {
+        group: kind.group.to_owned(),
+        version: kind.version.to_owned(),
+        api_version: kind.api_version(),
+        kind: kind.kind.to_owned(),
+        plural: kind.plural.to_owned(),
+    }
+}
 
 /// Why a request failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

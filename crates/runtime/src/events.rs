@@ -47,25 +47,18 @@ pub(crate) struct Correlators {
 }
 
 impl Correlators {
-    /// What to write for a message about a Canary; `None` if the budget is used up.
-    pub(crate) fn observe(
-        &mut self,
-        key: &Key,
-        object: &Value,
-        kind: &'static str,
-        message: &str,
-        now: Timestamp,
-    ) -> Option<EventWrite> {
+    /// Those of a Canary about which something is to be written now.
+    pub(crate) fn of(&mut self, key: &Key, now: Timestamp) -> &mut Correlator {
         if now.duration_since(*self.swept.get_or_insert(now)).abs() >= KEPT {
             self.swept = Some(now);
             self.of.retain(|_, correlator| correlator.remember(now));
         }
-        self.of.entry(key.clone()).or_default().observe(key, object, kind, message, now)
+        self.of.entry(key.clone()).or_default()
     }
 
-    /// The event to create instead, when the one that was to be counted up is gone from the server.
-    pub(crate) fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
-        self.of.get(key)?.recreate(key, object, kind, message)
+    /// Those of a Canary, if any are remembered.
+    pub(crate) fn get(&self, key: &Key) -> Option<&Correlator> {
+        self.of.get(key)
     }
 
     /// A Canary is gone.
@@ -86,7 +79,7 @@ impl Correlators {
 
 /// What is remembered of a Canary's events.
 #[derive(Debug, Default)]
-struct Correlator {
+pub(crate) struct Correlator {
     similar: HashMap<&'static str, Similar>,
     written: HashMap<(&'static str, String), Written>,
     budgets: HashMap<&'static str, Budget>,
@@ -116,7 +109,7 @@ struct Budget {
 
 impl Correlator {
     /// What to write for a message about an object; `None` if the budget is used up.
-    fn observe(
+    pub(crate) fn observe(
         &mut self,
         key: &Key,
         object: &Value,
@@ -157,7 +150,7 @@ impl Correlator {
     }
 
     /// The event to create instead, when the one that was to be counted up is gone from the server.
-    fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
+    pub(crate) fn recreate(&self, key: &Key, object: &Value, kind: &'static str, message: &str) -> Option<EventWrite> {
         let id = (kind, message.to_owned());
         let written = self.written.get(&id).or_else(|| self.written.get(&(kind, COMBINED.to_owned())))?;
         Some(create(key, object, kind, message, &written.name, written.count, written.first, written.last))
@@ -312,7 +305,7 @@ mod tests {
         let (mut correlators, busy, quiet) =
             (Correlators::default(), Key::new("test", "busy"), Key::new("test", "quiet"));
         let mut observe = |key: &Key, message: &str, second| {
-            correlators.observe(key, &json!({}), "Normal", message, at(second));
+            correlators.of(key, at(second)).observe(key, &json!({}), "Normal", message, at(second));
             (correlators.len(), correlators.most())
         };
         for second in 0..30 {

@@ -295,12 +295,12 @@ impl Inner {
     async fn write_event(&self, key: &Key, object: &Value, kind: &'static str, message: &str, at: Timestamp) {
         let write = {
             let mut correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
-            correlators.observe(key, object, kind, message, at)
+            correlators.of(key, at).observe(key, object, kind, message, at)
         };
         let Some(write) = write else { return self.telemetry.dropped("event budget") };
         let again = |inner: &Self| {
             let correlators = inner.correlators.lock().unwrap_or_else(PoisonError::into_inner);
-            correlators.recreate(key, object, kind, message)
+            correlators.get(key)?.recreate(key, object, kind, message)
         };
         self.send_event(key, write, again).await;
     }

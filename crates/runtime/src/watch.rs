@@ -2,7 +2,7 @@
 //!
 //! A kind that cannot be had (no such API, no permission) is an error on the Canaries that ask for it; it is tried again with growing pauses.
 
-use crate::cluster::{ApiError, Cluster};
+use crate::cluster::{self, ApiError, Cluster};
 use crate::slim::{Received, Slim, by_metadata};
 use crate::store::Health;
 use crate::world::World;
@@ -61,13 +61,7 @@ impl Clusters {
 
 /// What happens to the objects of a kind, in one namespace or (empty) in all of them.
 pub(crate) fn events(clusters: &Clusters, kind: &'static Kind, namespace: &str) -> Events {
-    let resource = ApiResource {
-        group: kind.group.to_owned(),
-        version: kind.version.to_owned(),
-        api_version: kind.api_version(),
-        kind: kind.kind.to_owned(),
-        plural: kind.plural.to_owned(),
-    };
+    let resource = cluster::resource(kind);
     let client = clusters.of(kind).client();
     let config = watcher::Config::default().page_size(PAGE);
     if by_metadata(kind) {
