@@ -519,25 +519,34 @@ async fn l_23_skip_analysis_with_a_bad_image() {
 
 #[tokio::test(start_paused = true)]
 async fn l_24_canary_never_becomes_ready() {
-    let mut spec = steps(10, 30);
-    spec["alerts"] = json!([{"name": "all", "severity": "error", "providerRef": {"name": "errors"}}]);
-    let world = World::new().await;
-    world.alert_provider("errors");
-    let world = world.ready(canary("cart", "istio", spec)).await;
-    world.deploy("demo:missing");
-    world.wait_for("Failed").await;
-    let why = r#"canary deployment cart.shop not ready: deployment "cart" exceeded its progress deadline"#;
-    let story = world.story();
-    assert_eq!(
-        story[story.len() - 3..],
-        [
-            format!("W {why}"),
-            format!("W Rolling back cart.shop progress deadline exceeded {why}"),
-            "W Canary failed! Scaling down cart.shop".to_owned()
-        ]
-    );
-    assert_eq!(world.alerts("errors"), [format!("Progress deadline exceeded {why}")]);
-    assert_eq!(world.replicas("cart"), 0);
+    // The Deployment's own deadline comes first, or that of the Canary.
+    let exceeded = r#"deployment "cart" exceeded its progress deadline"#;
+    let unavailable = "waiting for rollout to finish: 0 of 1 (readyThreshold 100%) updated replicas are available";
+    for (deployment, canary, why) in [(300, 600, exceeded), (600, 300, unavailable)] {
+        let mut spec = steps(10, 30);
+        spec["alerts"] = json!([{"name": "all", "severity": "error", "providerRef": {"name": "errors"}}]);
+        let world = World::new().await;
+        world.alert_provider("errors");
+        let world = world.ready(self::canary("cart", "istio", spec)).await;
+        world.merge("deploy", "cart", json!({"spec": {"progressDeadlineSeconds": deployment}}));
+        world.merge("canary", "cart", json!({"spec": {"progressDeadlineSeconds": canary}}));
+        // The pods from before are gone then.
+        world.settle().await;
+        world.deploy("demo:missing");
+        world.wait_for("Failed").await;
+        let why = format!("canary deployment cart.shop not ready: {why}");
+        let story = world.story();
+        assert_eq!(
+            story[story.len() - 3..],
+            [
+                format!("W {why}"),
+                format!("W Rolling back cart.shop progress deadline exceeded {why}"),
+                "W Canary failed! Scaling down cart.shop".to_owned()
+            ]
+        );
+        assert_eq!(world.alerts("errors"), [format!("Progress deadline exceeded {why}")]);
+        assert_eq!(world.replicas("cart"), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -545,6 +554,7 @@ async fn l_25_primary_unhealthy_during_analysis() {
     let world = World::initialized("istio", steps(10, 50)).await;
     world.deploy("demo:2");
     world.wait_told("canary weight 10").await;
+    world.settle().await;
     world
         .lab
         .merge_status(
@@ -615,6 +625,7 @@ async fn l_27_ready_thresholds() {
         let status = json!({"status": {"replicas": 4, "updatedReplicas": 4, "readyReplicas": number, "availableReplicas": number}});
         world.lab.merge_status("deploy", "shop", "cart-primary", &status).unwrap();
     };
+    world.settle().await;
     // For as long as the nodes take to put it right.
     available(1);
     world.pass(std::time::Duration::from_millis(5)).await;
