@@ -169,7 +169,14 @@ impl Keeper {
             Turn::Pause(pause) => Some(Instant::now() + *pause),
             Turn::Until(moment) => moment.map(|moment| self.clock.instant(moment)),
         };
-        self.world.state().rest(key, at, !matches!(turn, Turn::Again));
+        let mut state = self.world.state();
+        let dirty = state.running.remove(key).unwrap_or_default();
+        if dirty && !matches!(turn, Turn::Again) {
+            state.wake(key, Instant::now());
+        } else if let Some(at) = at {
+            state.wake(key, at);
+        }
+        drop(state);
         self.world.queued.notify_one();
         self.world.changed.notify_waiters();
     }
@@ -460,7 +467,6 @@ impl Keeper {
                 reads: Box::default(),
                 failures: 0,
                 repairs: Repairs::default(),
-                looked: None,
             };
             let count = state.add_canary(key.clone(), entry);
             self.telemetry.canaries(&key.namespace, count);

@@ -13,13 +13,8 @@ use rollout::Memory;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
-
-/// How long a Canary rests after a look before changes of its objects cause the next one. What a controller writes in a row (a Deployment's status changes several
-/// times within milliseconds) is then seen at once.
-const SETTLING: Duration = Duration::from_millis(50);
 
 /// One Canary.
 #[derive(Debug)]
@@ -38,8 +33,6 @@ pub(crate) struct Entry {
     pub(crate) failures: u32,
     /// How often its objects were repaired lately.
     pub(crate) repairs: Repairs,
-    /// When it was last looked at.
-    pub(crate) looked: Option<Instant>,
 }
 
 /// A config's digest, for one version of it.
@@ -153,27 +146,6 @@ impl State {
         }
     }
 
-    /// Something of a Canary's objects changed: looks at it now, or once it has settled after the last look.
-    fn nudge(&mut self, key: &Key) {
-        let now = Instant::now();
-        let looked = self.canaries.get(key).and_then(|entry| entry.looked);
-        self.wake(key, looked.map_or(now, |looked| now.max(looked + SETTLING)));
-    }
-
-    /// A Canary was looked at, and nobody is at it any more. `at`: when it wants to be looked at again, whatever happens; `turns`: whether a change that came meanwhile
-    /// is looked at before that.
-    pub(crate) fn rest(&mut self, key: &Key, at: Option<Instant>, turns: bool) {
-        let changed = self.running.remove(key).unwrap_or_default();
-        if let Some(entry) = self.canaries.get_mut(key) {
-            entry.looked = Some(Instant::now());
-        }
-        if changed && turns {
-            self.nudge(key);
-        } else if let Some(at) = at {
-            self.wake(key, at);
-        }
-    }
-
     /// How much is remembered, by name.
     pub(crate) fn census(&self) -> Vec<(&'static str, usize)> {
         let (kept, places) =
@@ -204,10 +176,11 @@ impl State {
 
     /// Whoever reads an object looks again, except the one that has just written it and knows the answer.
     fn wake_readers(&mut self, reference: &ObjectRef, writer: Option<&Key>) {
+        let now = Instant::now();
         let readers = self.readers.get(reference).into_iter().flatten();
         let keys: Vec<Key> = readers.filter(|key| Some(*key) != writer).cloned().collect();
         for key in keys {
-            self.nudge(&key);
+            self.wake(&key, now);
         }
     }
 
@@ -469,7 +442,6 @@ mod tests {
             reads: Box::default(),
             failures: 0,
             repairs: Repairs::default(),
-            looked: None,
         };
         state.canaries.insert(key.clone(), entry);
         state.set_reads(&key, &BTreeSet::from([DEPLOYMENT.object("n", "web")]));
@@ -486,27 +458,6 @@ mod tests {
         assert_eq!(world.state().queue.pop(Instant::now()), None);
         world.apply(&DEPLOYMENT, Slim::of(&DEPLOYMENT, &deployment("2")));
         assert_eq!(world.state().queue.pop(Instant::now()), Some(writer));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn changes_in_a_row_are_one_look_and_the_first_one_is_not_waited_for() {
-        let world = World::default();
-        let key = canary(&mut world.state(), "a");
-        let change = |version| world.apply(&DEPLOYMENT, Slim::of(&DEPLOYMENT, &deployment(version)));
-        let pop = || world.state().queue.pop(Instant::now());
-        change("1");
-        assert_eq!(pop(), Some(key.clone()), "nothing was looked at before");
-        world.state().running.insert(key.clone(), false);
-        change("2");
-        world.state().rest(&key, None, true);
-        change("3");
-        assert_eq!(pop(), None, "it was looked at just now");
-        tokio::time::advance(SETTLING).await;
-        assert_eq!((pop(), pop()), (Some(key.clone()), None));
-        world.state().rest(&key, None, true);
-        tokio::time::advance(SETTLING).await;
-        change("4");
-        assert_eq!(pop(), Some(key), "it has settled");
     }
 
     #[tokio::test(start_paused = true)]

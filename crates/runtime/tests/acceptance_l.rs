@@ -531,7 +531,7 @@ async fn l_24_canary_never_becomes_ready() {
         world.merge("deploy", "cart", json!({"spec": {"progressDeadlineSeconds": deployment}}));
         world.merge("canary", "cart", json!({"spec": {"progressDeadlineSeconds": canary}}));
         // The pods from before are gone then.
-        world.settle().await;
+        world.seconds(1).await;
         world.deploy("demo:missing");
         world.wait_for("Failed").await;
         let why = format!("canary deployment cart.shop not ready: {why}");
@@ -554,7 +554,6 @@ async fn l_25_primary_unhealthy_during_analysis() {
     let world = World::initialized("istio", steps(10, 50)).await;
     world.deploy("demo:2");
     world.wait_told("canary weight 10").await;
-    world.settle().await;
     world
         .lab
         .merge_status(
@@ -625,7 +624,6 @@ async fn l_27_ready_thresholds() {
         let status = json!({"status": {"replicas": 4, "updatedReplicas": 4, "readyReplicas": number, "availableReplicas": number}});
         world.lab.merge_status("deploy", "shop", "cart-primary", &status).unwrap();
     };
-    world.settle().await;
     // For as long as the nodes take to put it right.
     available(1);
     world.pass(std::time::Duration::from_millis(5)).await;

@@ -227,11 +227,6 @@ impl World {
         tokio::time::sleep(time).await;
     }
 
-    /// Until what comes next is seen at once, also if it does not last. (Changes in a row are looked at together.)
-    pub async fn settle(&self) {
-        self.pass(Duration::from_millis(100)).await;
-    }
-
     pub async fn seconds(&self, seconds: u64) {
         self.pass(Duration::from_secs(seconds)).await;
     }
