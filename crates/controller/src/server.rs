@@ -1,6 +1,7 @@
 //! The HTTP server: `/healthz`, `/readyz`, `/metrics`.
 //!
-//! Plain HTTP on all addresses, any method. `/healthz` is static; `/readyz` says whether the caches are warm and whether this process leads.
+//! Plain HTTP on all addresses, any method. `/healthz` is static; `/readyz` says whether the caches are warm, whether this process leads, and
+//! which permissions it misses.
 //! Source: operations notes, section 2.6.
 
 use bytes::Bytes;
@@ -53,6 +54,9 @@ impl Readiness {
     }
 }
 
+/// What the API servers refuse to do, one line each.
+pub type Refused = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// Where `/metrics` comes from: the text exposition, format 0.0.4.
 pub type Exposition = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
 
@@ -63,6 +67,8 @@ pub struct Pages {
     pub metrics: Exposition,
     /// The readiness.
     pub readiness: Receiver<Readiness>,
+    /// Told beside the readiness: it stops only what needs it.
+    pub refused: Refused,
 }
 
 impl Pages {
@@ -73,7 +79,12 @@ impl Pages {
             "/healthz" => (StatusCode::OK, PLAIN, Bytes::from_static(b"OK")),
             "/readyz" => {
                 let (status, body) = self.readiness.borrow().answer();
-                (status, PLAIN, Bytes::from_static(body.as_bytes()))
+                let mut body = body.to_owned();
+                for permission in (self.refused)() {
+                    body.push_str("\npermission missing: ");
+                    body.push_str(&permission);
+                }
+                (status, PLAIN, Bytes::from(body))
             }
             "/metrics" => (StatusCode::OK, METRICS, Bytes::from((self.metrics)())),
             _ => (StatusCode::NOT_FOUND, PLAIN, Bytes::from_static(b"404 page not found\n")),
@@ -162,11 +173,16 @@ mod tests {
     }
 
     async fn running() -> Running {
+        running_without(Vec::new()).await
+    }
+
+    async fn running_without(missing: Vec<String>) -> Running {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (readiness, seen) = watch::channel(Readiness::Starting);
         let (stop, stopped) = watch::channel(false);
-        let pages = Pages { metrics: Arc::new(|| b"flagger_info 1\n".to_vec()), readiness: seen };
+        let refused: Refused = Arc::new(move || missing.clone());
+        let pages = Pages { metrics: Arc::new(|| b"flagger_info 1\n".to_vec()), readiness: seen, refused };
         Running { address, readiness, stop, task: tokio::spawn(serve(listener, pages, stopped)) }
     }
 
@@ -208,6 +224,15 @@ mod tests {
             assert!(head.starts_with(&format!("http/1.1 {code}")), "{head}");
             assert_eq!(told, body);
         }
+    }
+
+    #[tokio::test]
+    async fn missing_permissions_are_told_and_stop_nothing() {
+        let server = running_without(vec!["patch deployments.apps in namespace shop".to_owned()]).await;
+        server.readiness.send_replace(Readiness::Acting);
+        let (head, body) = ask(server.address, "GET", "/readyz").await;
+        assert!(head.starts_with("http/1.1 200"), "{head}");
+        assert_eq!(body, "OK, leading\npermission missing: patch deployments.apps in namespace shop");
     }
 
     #[tokio::test]

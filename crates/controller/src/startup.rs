@@ -16,7 +16,7 @@ use runtime::cluster::Cluster;
 use runtime::lease::{self, Candidate, ClusterLease, Ended, Timing};
 use runtime::outbound::{self, Outbound};
 use runtime::telemetry::Telemetry;
-use runtime::{Config, Operator, Receivers};
+use runtime::{Clusters, Config, Operator, Receivers};
 use std::sync::Arc;
 use tokio::sync::watch;
 use tracing::{debug, error, info};
@@ -67,14 +67,22 @@ pub async fn run(options: Options, stop: watch::Receiver<bool>) -> Result<Exit, 
 /// What is ready to act.
 struct Prepared {
     operator: Operator,
-    main: Cluster,
+    clusters: Clusters,
     telemetry: Arc<Telemetry>,
 }
 
 impl Prepared {
     fn pages(&self, readiness: watch::Receiver<Readiness>) -> Pages {
         let telemetry = Arc::clone(&self.telemetry);
-        Pages { metrics: Arc::new(move || telemetry.exposition()), readiness }
+        let Clusters { main, mesh } = self.clusters.clone();
+        let refused = move || {
+            let mut all = main.permissions().missing();
+            all.extend(mesh.permissions().missing());
+            all.sort();
+            all.dedup();
+            all
+        };
+        Pages { metrics: Arc::new(move || telemetry.exposition()), readiness, refused: Arc::new(refused) }
     }
 }
 
@@ -86,8 +94,8 @@ async fn prepare(options: &Options, telemetry: Arc<Telemetry>) -> Result<Prepare
     if settings.selector_labels.is_empty() {
         return Err(Fatal("At least one selector label is required".to_owned()));
     }
-    let main = clusters.main.clone();
-    let (kinds, version) = futures::join!(check_kinds(&main, &options.namespace), check_version(&main));
+    let main = &clusters.main;
+    let (kinds, version) = futures::join!(check_kinds(main, &options.namespace), check_version(main));
     kinds?;
     let version = version?;
     info!("Connected to Kubernetes API {version}");
@@ -95,7 +103,7 @@ async fn prepare(options: &Options, telemetry: Arc<Telemetry>) -> Result<Prepare
     telemetry.set_leader(false);
     let outbound: Arc<dyn Outbound> = Arc::new(outbound::Client::default());
     let mut operator = Operator::new(Config {
-        clusters,
+        clusters: clusters.clone(),
         namespace: options.namespace.clone(),
         settings: Arc::new(settings),
         clock: Clock::System,
@@ -112,7 +120,7 @@ async fn prepare(options: &Options, telemetry: Arc<Telemetry>) -> Result<Prepare
     }
     check_metrics_server(&options.metrics_server, outbound.as_ref()).await?;
     announce_notifier(options);
-    Ok(Prepared { operator, main, telemetry })
+    Ok(Prepared { operator, clusters, telemetry })
 }
 
 /// Acts, alone or when elected.
@@ -122,7 +130,7 @@ async fn act(
     readiness: &watch::Sender<Readiness>,
     stop: watch::Receiver<bool>,
 ) -> Result<Exit, Fatal> {
-    let Prepared { operator, main, .. } = prepared;
+    let Prepared { operator, clusters, .. } = prepared;
     let told = stop.clone();
     let work = async {
         readiness.send_replace(Readiness::Acting);
@@ -138,7 +146,7 @@ async fn act(
     let identity = format!("{}_{}", host.trim(), uuid::Uuid::new_v4());
     let namespace = options.lease_namespace();
     info!("Starting leader election id: {identity} configmap: {} namespace: {namespace}", lease::NAME);
-    let leases = Arc::new(ClusterLease::new(main, namespace));
+    let leases = Arc::new(ClusterLease::new(clusters.main, namespace));
     let candidate = Candidate::new(identity, leases, Clock::System, Timing::default());
     Ok(match candidate.lead(stop, work).await {
         Ended::Stopped => Exit::Clean,

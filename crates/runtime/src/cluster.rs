@@ -2,6 +2,7 @@
 //!
 //! Objects are JSON in and JSON out. Errors carry the server's own message, since users see it in events.
 
+use crate::permissions::Permissions;
 use kube::Client;
 use kube::core::{ApiResource, Status};
 use objects::{Kind, ObjectRef};
@@ -93,6 +94,7 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 #[derive(Clone)]
 pub struct Cluster {
     client: Client,
+    permissions: Permissions,
 }
 
 impl Debug for Cluster {
@@ -101,10 +103,58 @@ impl Debug for Cluster {
     }
 }
 
+/// One request about a kind: to its collection, or with a name to one object.
+struct Request<'a> {
+    /// As in a role: get, list, create, update, patch, delete.
+    verb: &'static str,
+    kind: &'a Kind,
+    namespace: &'a str,
+    name: Option<&'a str>,
+    subresource: Option<&'a str>,
+    /// Content type and content.
+    body: Option<(&'static str, &'a Value)>,
+}
+
+impl<'a> Request<'a> {
+    /// To one object.
+    fn to(verb: &'static str, target: &'a ObjectRef) -> Self {
+        let name = Some(&*target.name);
+        Self { verb, kind: target.kind, namespace: &target.namespace, name, subresource: None, body: None }
+    }
+
+    /// HTTP method, and the word that the reference has for it in errors.
+    fn method(&self) -> (&'static str, &'static str) {
+        match self.verb {
+            "create" => ("POST", "post"),
+            "update" => ("PUT", "put"),
+            "patch" => ("PATCH", "patch"),
+            "delete" => ("DELETE", "delete"),
+            verb => ("GET", verb),
+        }
+    }
+
+    fn uri(&self) -> Result<String, ApiError> {
+        let mut uri = path(self.kind, self.namespace, self.name)?;
+        if let Some(subresource) = self.subresource {
+            uri.push('/');
+            uri.push_str(subresource);
+        }
+        match self.verb {
+            "list" => uri.push_str("?limit=1"),
+            "get" | "delete" => {}
+            _ => {
+                uri.push_str("?fieldManager=");
+                uri.push_str(FIELD_MANAGER);
+            }
+        }
+        Ok(uri)
+    }
+}
+
 impl Cluster {
     /// Talks through this client.
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client, permissions: Permissions::default() }
     }
 
     /// The client, for watches.
@@ -112,27 +162,25 @@ impl Cluster {
         self.client.clone()
     }
 
+    /// What this server refuses to do for us.
+    pub fn permissions(&self) -> &Permissions {
+        &self.permissions
+    }
+
     /// Reads one object.
     pub async fn get(&self, target: &ObjectRef) -> Result<Value, ApiError> {
-        self.send("GET", "get", target.kind, path(target.kind, &target.namespace, Some(&target.name)), None).await
+        self.send(Request::to("get", target)).await
     }
 
     /// Creates an object.
     pub async fn create(&self, target: &ObjectRef, object: &Value) -> Result<Value, ApiError> {
-        self.send(
-            "POST",
-            "post",
-            target.kind,
-            path(target.kind, &target.namespace, None),
-            Some(("application/json", object)),
-        )
-        .await
+        let body = Some(("application/json", object));
+        self.send(Request { name: None, body, ..Request::to("create", target) }).await
     }
 
     /// Replaces an object without precondition.
     pub async fn replace(&self, target: &ObjectRef, object: &Value) -> Result<Value, ApiError> {
-        let path = path(target.kind, &target.namespace, Some(&target.name));
-        self.send("PUT", "put", target.kind, path, Some(("application/json", object))).await
+        self.send(Request { body: Some(("application/json", object)), ..Request::to("update", target) }).await
     }
 
     /// Applies a JSON merge patch; with `version` only to that version of the object.
@@ -147,21 +195,18 @@ impl Cluster {
         if let Some(version) = version {
             objects::paths::set(&mut body, &["metadata", "resourceVersion"], json!(version));
         }
-        let url = path(target.kind, &target.namespace, Some(&target.name))
-            .map(|url| subresource.map_or(url.clone(), |subresource| format!("{url}/{subresource}")));
-        self.send("PATCH", "patch", target.kind, url, Some(("application/merge-patch+json", &body))).await
+        let body = Some(("application/merge-patch+json", &body));
+        self.send(Request { subresource, body, ..Request::to("patch", target) }).await
     }
 
     /// Deletes an object.
     pub async fn delete(&self, target: &ObjectRef) -> Result<Value, ApiError> {
-        self.send("DELETE", "delete", target.kind, path(target.kind, &target.namespace, Some(&target.name)), None).await
+        self.send(Request::to("delete", target)).await
     }
 
     /// Whether a kind can be listed in a namespace (or in all of them).
     pub async fn probe(&self, kind: &'static Kind, namespace: &str) -> Result<(), ApiError> {
-        self.send("GET", "list", kind, path(kind, namespace, None).map(|path| format!("{path}?limit=1")), None)
-            .await
-            .map(drop)
+        self.send(Request { verb: "list", kind, namespace, name: None, subresource: None, body: None }).await.map(drop)
     }
 
     /// The server's `gitVersion`.
@@ -169,32 +214,31 @@ impl Cluster {
         self.client.apiserver_version().await.map(|info| info.git_version).map_err(|error| chain(&error))
     }
 
-    async fn send(
-        &self,
-        method: &str,
-        verb: &str,
-        kind: &Kind,
-        path: Result<String, ApiError>,
-        body: Option<(&str, &Value)>,
-    ) -> Result<Value, ApiError> {
-        let path = path?;
-        let separator = if path.contains('?') { '&' } else { '?' };
-        let uri = if body.is_some() { format!("{path}{separator}fieldManager={FIELD_MANAGER}") } else { path };
-        let mut request = http::Request::builder().method(method).uri(uri);
-        if let Some((content_type, _)) = body {
-            request = request.header(http::header::CONTENT_TYPE, content_type);
+    async fn send(&self, request: Request<'_>) -> Result<Value, ApiError> {
+        let (method, word) = request.method();
+        let lost = |message: String| ApiError { message, code: 0, reason: String::new() };
+        let mut sent = http::Request::builder().method(method).uri(request.uri()?);
+        if let Some((content_type, _)) = request.body {
+            sent = sent.header(http::header::CONTENT_TYPE, content_type);
         }
-        let bytes = body.map(|(_, value)| value.to_string().into_bytes()).unwrap_or_default();
-        let request = request.body(bytes).map_err(|error| ApiError {
-            message: error.to_string(),
-            code: 0,
-            reason: String::new(),
-        })?;
-        match tokio::time::timeout(PATIENCE, self.client.request::<Value>(request)).await {
-            Ok(answer) => answer.map_err(|error| ApiError::of(&error, verb, kind)),
-            // Whether a write has arrived is seen by the watch.
-            Err(_) => {
-                Err(ApiError { message: "the API server did not answer".to_owned(), code: 0, reason: String::new() })
+        let bytes = request.body.map(|(_, value)| value.to_string().into_bytes()).unwrap_or_default();
+        let sent = sent.body(bytes).map_err(|error| lost(error.to_string()))?;
+        // Whether a write has arrived that is not answered is seen by the watch.
+        let answer = tokio::time::timeout(PATIENCE, self.client.request::<Value>(sent))
+            .await
+            .map_err(|_| lost("the API server did not answer".to_owned()))?;
+        let Request { verb, kind, namespace, subresource, .. } = request;
+        match answer {
+            Ok(object) => {
+                self.permissions.granted(verb, kind, subresource, namespace);
+                Ok(object)
+            }
+            Err(error) => {
+                let error = ApiError::of(&error, word, kind);
+                if error.code == 403 {
+                    self.permissions.refused(&error.message);
+                }
+                Err(error)
             }
         }
     }

@@ -15,6 +15,7 @@ pub mod lease;
 mod notify;
 mod operator;
 pub mod outbound;
+pub mod permissions;
 mod questions;
 mod queue;
 mod repairs;

@@ -167,13 +167,18 @@ async fn idle(keeper: &Keeper) {
 /// Watches one of our own kinds. Canaries are looked after; the others are kept whole, to be looked up by name.
 async fn watch_own(keeper: Arc<Keeper>, kind: &'static Kind, namespace: String) {
     let mut stream = watch::events(&keeper.clusters, kind, &namespace);
+    let permissions = keeper.clusters.of(kind).permissions();
     let mut listing = Listing::default();
     while let Some(event) = stream.next().await {
+        if let Ok(event) = &event {
+            watch::allowed(permissions, event, kind, &namespace);
+        }
         match event {
             Ok(event) if *kind == CANARY => take_canary(&keeper, event, &mut listing),
             Ok(event) => watch::take(&keeper.world, kind, event),
             Err(error) => {
                 let why = watch::explain(&error, kind);
+                permissions.refused(&why);
                 warn!("The watch of {} is interrupted: {why}", kind.resource());
                 keeper.world.state().fail_kind(kind, why);
                 keeper.world.changed.notify_waiters();

@@ -3,6 +3,7 @@
 //! A kind that cannot be had (no such API, no permission) is an error on the Canaries that ask for it; it is tried again with growing pauses.
 
 use crate::cluster::{self, ApiError, Cluster};
+use crate::permissions::Permissions;
 use crate::slim::{Received, Slim, by_metadata};
 use crate::store::Health;
 use crate::world::World;
@@ -211,23 +212,26 @@ async fn sleep_until(moment: Option<Instant>) {
 
 async fn watch_kind(world: Arc<World>, clusters: Clusters, kind: &'static Kind, namespace: String) {
     loop {
-        follow(&world, kind, events(&clusters, kind, &namespace)).await;
+        let permissions = clusters.of(kind).permissions();
+        follow(&world, kind, permissions, &namespace, events(&clusters, kind, &namespace)).await;
     }
 }
 
 /// Follows one stream of events until it is refused for good; a new one begins with a list, which shows when the kind can be had again.
-async fn follow(world: &World, kind: &'static Kind, mut stream: Events) {
+async fn follow(world: &World, kind: &'static Kind, permissions: &Permissions, namespace: &str, mut stream: Events) {
     let mut refused_since: Option<Instant> = None;
     while let Some(event) = stream.next().await {
         let error = match event {
             Ok(event) => {
                 refused_since = None;
+                allowed(permissions, &event, kind, namespace);
                 take(world, kind, event);
                 continue;
             }
             Err(error) => error,
         };
         let why = explain(&error, kind);
+        permissions.refused(&why);
         debug!(kind = kind.kind, error = why, "The watch of {} is interrupted", kind.resource());
         let health = world.state().stores.get(kind).map(|store| store.health.clone()).unwrap_or_default();
         if health == Health::Listing {
@@ -247,6 +251,15 @@ async fn follow(world: &World, kind: &'static Kind, mut stream: Events) {
     }
     // Streams do not end by themselves; should one, it is no reason to spin.
     tokio::time::sleep(PATIENCE).await;
+}
+
+/// What an event proves to be allowed.
+pub(crate) fn allowed(permissions: &Permissions, event: &Event<Slim>, kind: &Kind, namespace: &str) {
+    match event {
+        Event::InitDone => permissions.granted("list", kind, None, namespace),
+        Event::Apply(_) | Event::Delete(_) => permissions.granted("watch", kind, None, namespace),
+        Event::Init | Event::InitApply(_) => {}
+    }
 }
 
 /// The server answers, and says no: there is no such kind any more, or no permission.

@@ -170,11 +170,15 @@ async fn permissions_are_taken_away_and_given_back() {
         let before = world.faults.requests();
         world.seconds(300).await;
         assert!(world.faults.requests() - before < 300, "{resource}: {}", world.report());
+        let forbidden = world.forbidden();
+        assert!(!forbidden.is_empty() && forbidden.iter().all(|line| line.contains(resource)), "{forbidden:?}");
         world.faults.remove(rule);
         world.wait_for("Succeeded").await;
         world.seconds(30).await;
         assert_eq!((world.image("cart-primary"), world.weights()), ("demo:2".to_owned(), (100, 0)), "{resource}");
         assert_eq!(world.told("Promotion completed!"), 1, "{resource}: {}", world.report());
+        world.seconds(300).await;
+        assert_eq!(world.forbidden(), Vec::<String>::new(), "{resource}");
     }
 }
 

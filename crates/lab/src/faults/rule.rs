@@ -109,7 +109,15 @@ impl Fault {
             ),
             Self::Expired => Failure::expired("too old resource version"),
             Self::Forbidden => {
-                let why = format!("User \"test\" cannot {} resource \"{plural}\" in API group \"{group}\"", call.verb);
+                let subresource = if call.subresource.is_empty() { "" } else { "/" };
+                let place = match call.namespace.as_str() {
+                    "" => "at the cluster scope".to_owned(),
+                    namespace => format!("in the namespace \"{namespace}\""),
+                };
+                let why = format!(
+                    "User \"test\" cannot {} resource \"{plural}{subresource}{}\" in API group \"{group}\" {place}",
+                    call.verb, call.subresource
+                );
                 Failure::forbidden(plural, group, &call.name, &why)
             }
             Self::UnknownKind => Failure::no_such_path(),

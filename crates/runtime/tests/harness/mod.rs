@@ -227,6 +227,11 @@ impl World {
         tokio::time::sleep(time).await;
     }
 
+    /// What the present operator knows to be forbidden.
+    pub fn forbidden(&self) -> Vec<String> {
+        self.config.clusters.main.permissions().missing()
+    }
+
     pub async fn seconds(&self, seconds: u64) {
         self.pass(Duration::from_secs(seconds)).await;
     }
