@@ -8,7 +8,7 @@ use crate::cluster::ApiError;
 use crate::events::{self, Correlators, EventWrite};
 use crate::outbound::Outbound;
 use crate::queue::Key;
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Lost, Telemetry};
 use crate::watch::Clusters;
 use crate::world::World;
 use api::{AlertProvider, CanaryWebhook, Rollout};
@@ -105,7 +105,7 @@ impl Drop for Serving<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let left = self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner).remove(self.key);
-            left.into_iter().flatten().for_each(|_| self.inner.telemetry.dropped("internal error"));
+            left.into_iter().flatten().for_each(|_| self.inner.telemetry.dropped(Lost::Internal));
             self.inner.idle.notify_waiters();
         }
     }
@@ -230,7 +230,7 @@ impl Courier {
         let mut queues = self.inner.queues.lock().unwrap_or_else(PoisonError::into_inner);
         match queues.get_mut(key) {
             Some(queue) if queue.len() >= LONGEST_QUEUE && !matches!(job, Job::Outcome(_)) => {
-                self.inner.telemetry.dropped("queue full");
+                self.inner.telemetry.dropped(Lost::QueueFull);
             }
             Some(queue) => queue.push_back(job),
             None => {
@@ -297,7 +297,7 @@ impl Inner {
             let mut correlators = self.correlators.lock().unwrap_or_else(PoisonError::into_inner);
             correlators.of(key, at).observe(key, object, kind, message, at)
         };
-        let Some(write) = write else { return self.telemetry.dropped("event budget") };
+        let Some(write) = write else { return self.telemetry.dropped(Lost::Budget) };
         let again = |inner: &Self| {
             let correlators = inner.correlators.lock().unwrap_or_else(PoisonError::into_inner);
             correlators.get(key)?.recreate(key, object, kind, message)
@@ -326,7 +326,7 @@ impl Inner {
                 // The server refuses it, for example because the namespace is going: nothing to be done.
                 Err(ApiError { code, message, .. }) if !matches!(code, 0 | 409 | 410 | 429) && code < 500 => {
                     debug!("Event about {key} refused: {message}");
-                    return self.telemetry.dropped("event refused");
+                    return self.telemetry.dropped(Lost::Refused);
                 }
                 Err(error) => {
                     debug!("Event about {key} could not be written: {error}");
@@ -337,7 +337,7 @@ impl Inner {
                 }
             }
         }
-        self.telemetry.dropped("API server unreachable");
+        self.telemetry.dropped(Lost::Unreachable);
     }
 
     async fn call(&self, hook: &CanaryWebhook, request: Result<Request, String>, canary: &str) {
@@ -347,7 +347,7 @@ impl Inner {
         };
         self.telemetry.requested("event", outcome.is_ok());
         if let Err(why) = outcome {
-            self.telemetry.dropped("event webhook");
+            self.telemetry.dropped(Lost::Webhook);
             error!(canary = canary, "error sending event to webhook: {why}");
         }
     }
@@ -401,7 +401,7 @@ impl Inner {
         self.telemetry.requested("alert", answer.is_ok());
         let outcome = alerts::outcome(channel, answer);
         if outcome.is_err() {
-            self.telemetry.dropped("alert");
+            self.telemetry.dropped(Lost::Alert);
         }
         outcome
     }

@@ -13,6 +13,43 @@ use prometheus::{
 use rollout::{Gauges, Outcome};
 use std::time::Duration;
 
+/// Why an event or alert was given up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lost {
+    /// An alert's receiver refused it or did not answer.
+    Alert,
+    /// More events about one Canary than the correlator lets through.
+    Budget,
+    /// A mistake of ours.
+    Internal,
+    /// More waited for one Canary than are kept.
+    QueueFull,
+    /// The API server does not want the event.
+    Refused,
+    /// The API server did not answer, several times.
+    Unreachable,
+    /// The event webhook refused it or did not answer.
+    Webhook,
+}
+
+impl Lost {
+    const ALL: [Self; 7] =
+        [Self::Alert, Self::Budget, Self::Internal, Self::QueueFull, Self::Refused, Self::Unreachable, Self::Webhook];
+
+    /// As label.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Alert => "alert",
+            Self::Budget => "event budget",
+            Self::Internal => "internal error",
+            Self::QueueFull => "queue full",
+            Self::Refused => "event refused",
+            Self::Unreachable => "API server unreachable",
+            Self::Webhook => "event webhook",
+        }
+    }
+}
+
 /// All metrics.
 #[derive(Debug)]
 pub struct Telemetry {
@@ -92,6 +129,10 @@ impl Telemetry {
             registry,
         };
         telemetry.register()?;
+        // A series that begins with 1 has not increased, for Prometheus: the first loss would go unseen.
+        for why in Lost::ALL {
+            telemetry.dropped.with_label_values(&[why.reason()]);
+        }
         Ok(telemetry)
     }
 
@@ -163,8 +204,8 @@ impl Telemetry {
         self.requests.with_label_values(&[purpose, if done { "answered" } else { "failed" }]).inc();
     }
 
-    pub(crate) fn dropped(&self, reason: &str) {
-        self.dropped.with_label_values(&[reason]).inc();
+    pub(crate) fn dropped(&self, why: Lost) {
+        self.dropped.with_label_values(&[why.reason()]).inc();
     }
 
     pub(crate) fn gauges(&self, rollout: &Rollout, gauges: &Gauges, took: SignedDuration) {

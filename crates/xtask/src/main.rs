@@ -2,6 +2,7 @@
 //!
 //! A command writes files that follow from the code; with `--check` it writes nothing and fails where they differ.
 
+mod dashboards;
 mod docs;
 mod licences;
 mod rbac;
@@ -23,6 +24,7 @@ type Command = fn() -> Result<Vec<Generated>>;
 /// Alphabetical.
 const COMMANDS: &[(&str, &str, Command)] = &[
     ("crds", "deploy/crds.yaml from the wire types", crds),
+    ("dashboards", "charts/grafana/dashboards", dashboards::dashboards),
     ("docs", "docs/deviations.md and docs/flags.md", docs::docs),
     ("rbac", "deploy/rbac.yaml from the lists of the providers", rbac::rbac),
 ];
