@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The benchmark on a real control plane: etcd, kube-apiserver and kube-controller-manager on loopback, nodes simulated.
 
-    CONFORMANCE=../shared/conformance KUBE_BIN=DIR FLAGGER_CRDS=deploy/crds.yaml python3 tests/bench/on_control_plane.py target/release/bench [options of bench]
+    CONFORMANCE=../shared/conformance KUBE_BIN=DIR FLAGGER_CRDS=artifacts/flagger/crd.yaml python3 tests/bench/on_control_plane.py target/release/bench [options of bench]
 
 Starts the control plane of the conformance kit with its audit log, and the benchmark on it; whatever else it is given goes to the benchmark
 (-n 1000, --flagger BIN, --reference BIN, --json FILE). With --play-nodes there is no kube-controller-manager: the benchmark makes Deployments ready.

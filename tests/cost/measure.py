@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what a controller asks of a real API server: two idle minutes, and one five-step rollout (Deployment, HPA, Istio).
 
-    CONFORMANCE=../shared/conformance KUBE_BIN=DIR FLAGGER_CRDS=deploy/crds.yaml python3 tests/cost/measure.py target/dist/flagger [--idle SECONDS]
+    CONFORMANCE=../shared/conformance KUBE_BIN=DIR FLAGGER_CRDS=artifacts/flagger/crd.yaml python3 tests/cost/measure.py target/dist/flagger [--idle SECONDS]
 
 Uses the control plane and the fakes of the conformance kit; the figures come from the API server's own audit log. Fails when a budget is broken:
 40 writes (events included) and 10 reads beside watches for the rollout, nothing but leases and watch renewals while idle.

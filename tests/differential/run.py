@@ -31,7 +31,7 @@ def main():
     cp = ControlPlane().start(controllers=None)
     try:
         # The controllers see our kinds when they start: the garbage collector looks for new ones every 30 seconds only.
-        with open(f"{ROOT}/deploy/crds.yaml") as f:
+        with open(f"{ROOT}/artifacts/flagger/crd.yaml") as f:
             for definition in yaml.safe_load_all(f):
                 cp.api.post(DEFINITIONS, definition)
                 end = time.time() + 30

@@ -3,7 +3,7 @@
 //! What a type cannot say by itself stands beside its fields as an attribute, with the pieces from `crd/parts.rs`; here
 //! are the frame, and the rules that make any schema a structural one. The schemas accept and reject what those of the
 //! reference do, apart from what is said at [`canary`] and [`alert_provider`]. The result is committed as
-//! `deploy/crds.yaml`. Source: API notes, sections 1 to 8;
+//! `artifacts/flagger/crd.yaml`. Source: API notes, sections 1 to 8;
 //! <https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/>
 
 use schemars::generate::SchemaSettings;
@@ -20,6 +20,8 @@ use crate::{GROUP, VERSION};
 pub(crate) mod parts;
 #[cfg(test)]
 mod tests;
+
+pub use parts::PROVIDERS;
 
 /// The three definitions, in the order in which they are shipped.
 pub fn all() -> [Value; 3] {

@@ -1,16 +1,18 @@
-//! Pages of the documentation that follow from files and lists: where we differ from the recorded behaviour, and which flags there are.
+//! Pages of the documentation that follow from files and lists: where we differ from the recorded behaviour, which flags there are, and what the charts'
+//! values do.
 
-use crate::{Generated, root};
+use crate::{Generated, root, values};
 use anyhow::{Context, Result};
 use serde_yaml_ng::Value;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// `docs/deviations.md` from `tests/deviations.yaml`, and `docs/flags.md` from the command line's table.
+/// `docs/deviations.md` from `tests/deviations.yaml`, `docs/flags.md` from the command line's table, and `docs/chart-values.md` from the charts.
 pub(crate) fn docs() -> Result<Vec<Generated>> {
     Ok(vec![
         Generated { path: PathBuf::from("docs/deviations.md"), content: deviations()? },
         Generated { path: PathBuf::from("docs/flags.md"), content: flags() },
+        Generated { path: PathBuf::from("docs/chart-values.md"), content: values::page()? },
     ])
 }
 

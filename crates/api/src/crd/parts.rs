@@ -22,8 +22,8 @@ pub(crate) const GROUP: &str = r"^$|^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-
 /// Name of a kind, as Gateway API has it.
 pub(crate) const KIND: &str = "^[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?$";
 
-/// Values of `spec.provider`.
-pub(crate) const PROVIDERS: [&str; 19] = [
+/// Values of `spec.provider`, sorted.
+pub const PROVIDERS: [&str; 19] = [
     "apisix",
     "appmesh",
     "appmesh:v1beta2",

@@ -477,7 +477,8 @@ fn the_frame_of_each_definition_is_that_of_the_reference() {
 
 #[test]
 fn the_committed_file_is_the_generated_one() {
-    let committed = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../deploy/crds.yaml")).unwrap();
+    let committed =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../artifacts/flagger/crd.yaml")).unwrap();
     let documents: Vec<Value> = serde_yaml_ng::Deserializer::from_str(&committed)
         .map(|document| serde::Deserialize::deserialize(document).unwrap())
         .collect();

@@ -9,7 +9,7 @@ use lab::{Lab, Options};
 /// The answers of a new lab without nodes, which has our definitions.
 pub async fn answers_of_lab(files: &[File]) -> Result<Vec<Answers>, lab::Failure> {
     let lab = Lab::new(Options { nodes: None, ..Options::default() });
-    lab.apply_yaml(include_str!("../../../../deploy/crds.yaml"))?;
+    lab.apply_yaml(include_str!("../../../../artifacts/flagger/crd.yaml"))?;
     Ok(answers(&Client::new(lab.service(), "default"), files).await)
 }
 
