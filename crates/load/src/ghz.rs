@@ -9,6 +9,7 @@ mod report;
 mod schema;
 mod status;
 
+use crate::Finished;
 use crate::engine::{self, AtEnd, Plan};
 use crate::net::{Endpoint, Route};
 use crate::pace::Pace;
@@ -23,34 +24,19 @@ use serde_json::{Map, Value};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Runs the command; returns its exit code.
-pub(crate) fn main(args: &[String]) -> i32 {
+/// Runs the command.
+pub(crate) fn main(args: &[String]) -> Finished {
     let options = match Options::parse(args) {
         Ok(options) => options,
-        Err(OptionsError::Help) => {
-            crate::print(&flags::usage());
-            return 0;
-        }
-        Err(OptionsError::Version) => {
-            crate::print(concat!(env!("CARGO_PKG_VERSION"), "\n"));
-            return 0;
-        }
-        Err(OptionsError::Wrong(message)) => {
-            crate::complain(&message);
-            return 1;
-        }
+        Err(OptionsError::Help) => return Finished::good(flags::usage()),
+        Err(OptionsError::Version) => return Finished::good(concat!(env!("CARGO_PKG_VERSION"), "\n").to_owned()),
+        Err(OptionsError::Wrong(message)) => return Finished::wrong(1, &message),
     };
-    match send(&options) {
-        Ok(()) => 0,
-        Err(error) => {
-            crate::complain(&format!("{error:#}"));
-            1
-        }
-    }
+    send(&options).map_or_else(|error| Finished::wrong(1, &format!("{error:#}")), Finished::good)
 }
 
-/// Sends the load and prints what came of it.
-fn send(options: &Options) -> anyhow::Result<()> {
+/// Sends the load; returns what is to be printed, if it does not go into a file.
+fn send(options: &Options) -> anyhow::Result<String> {
     let server = endpoint(&options.host)?;
     let route = Route { server, proxy: None, tls: security(options)? };
     let authority = options.authority.clone().unwrap_or_else(|| options.host.clone());
@@ -79,10 +65,10 @@ fn send(options: &Options) -> anyhow::Result<()> {
     let report = crate::with_signals(|stop| engine::run(plan, clients, threads, stop))??;
     let text = report::text(options, &method.name, began, &report);
     if let Some(path) = &options.output {
-        return std::fs::write(path, text).with_context(|| format!("writing {path}"));
+        std::fs::write(path, text).with_context(|| format!("writing {path}"))?;
+        return Ok(String::new());
     }
-    crate::print(&text);
-    Ok(())
+    Ok(text)
 }
 
 fn plan(options: &Options) -> Plan {

@@ -3,6 +3,7 @@
 mod options;
 mod report;
 
+use crate::Finished;
 use crate::engine::{self, AtEnd, Plan};
 use crate::http::{Common, Http, Template};
 use crate::net::Endpoint;
@@ -23,34 +24,18 @@ const AGENT: &str = "hey/0.0.1";
 /// One thread sends at least this many requests a second on any machine of today; a lower rate needs no second one.
 const ONE_THREAD: f64 = 5_000.0;
 
-/// Runs the command; returns its exit code.
-pub(crate) fn main(args: &[String]) -> i32 {
+/// Runs the command.
+pub(crate) fn main(args: &[String]) -> Finished {
     let options = match Options::parse(args) {
         Ok(options) => options,
-        Err(OptionsError::Flag(message)) => {
-            crate::complain(&format!("{message}\n{}", options::usage()));
-            return 2;
-        }
-        Err(OptionsError::Help) => {
-            crate::print(&options::usage());
-            return 0;
-        }
+        Err(OptionsError::Help) => return Finished::good(options::usage()),
+        Err(OptionsError::Flag(message)) => return Finished::wrong(2, &format!("{message}\n{}", options::usage())),
         Err(OptionsError::Value(message)) => {
-            let message = if message.is_empty() { message } else { format!("{message}\n\n") };
-            crate::complain(&format!("{message}{}", options::usage()));
-            return 1;
+            let space = if message.is_empty() { "" } else { "\n\n" };
+            return Finished::wrong(1, &format!("{message}{space}{}", options::usage()));
         }
     };
-    match send(&options) {
-        Ok(text) => {
-            crate::print(&text);
-            0
-        }
-        Err(error) => {
-            crate::complain(&format!("hey: {error:#}"));
-            1
-        }
-    }
+    send(&options).map_or_else(|error| Finished::wrong(1, &format!("hey: {error:#}")), Finished::good)
 }
 
 /// Sends the load; returns what is to be printed.

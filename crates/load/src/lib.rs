@@ -21,16 +21,44 @@ use tokio::sync::watch;
 /// The commands that [`run`] answers to.
 pub const COMMANDS: &[&str] = &["hey", "ghz"];
 
-/// Runs one of [`COMMANDS`] with the arguments that follow its name, to its end, and returns its exit code: 0 when load was sent, whatever the answers were;
-/// else that of the tool for bad arguments. Blocks; makes runtimes of its own, so it must not be called from within one.
+/// What a command has to say at its end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Finished {
+    /// The exit code: 0 when load was sent, whatever the answers were; else that of the tool for bad arguments.
+    pub code: i32,
+    /// For stdout: a summary or a listing.
+    pub out: String,
+    /// For stderr: what is wrong.
+    pub err: String,
+}
+
+/// Runs one of [`COMMANDS`] with the arguments that follow its name, to its end, prints what it has to say, and returns its exit code (see [`Finished`]).
+/// Blocks; makes runtimes of its own, so it must not be called from within one.
 pub fn run(command: &str, args: &[String]) -> i32 {
+    let finished = capture(command, args);
+    // Nobody may be reading any more, which is no reason to fail.
+    let _ = std::io::stderr().write_all(finished.err.as_bytes());
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(finished.out.as_bytes()).and_then(|()| out.flush());
+    finished.code
+}
+
+/// As [`run`], but prints nothing.
+pub fn capture(command: &str, args: &[String]) -> Finished {
     match command {
         "hey" => hey::main(args),
         "ghz" => ghz::main(args),
-        other => {
-            complain(&format!("{other}: not a load generator; there are {}", COMMANDS.join(" and ")));
-            2
-        }
+        other => Finished::wrong(2, &format!("{other}: not a load generator; there are {}", COMMANDS.join(" and "))),
+    }
+}
+
+impl Finished {
+    fn good(out: String) -> Self {
+        Self { out, ..Self::default() }
+    }
+
+    fn wrong(code: i32, message: &str) -> Self {
+        Self { code, err: format!("{message}\n"), ..Self::default() }
     }
 }
 
@@ -70,17 +98,6 @@ fn signals() -> std::io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
-}
-
-/// Prints to stdout. Nobody may be reading any more, which is no reason to fail.
-fn print(text: &str) {
-    let mut out = std::io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-}
-
-/// Prints a line to stderr.
-fn complain(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// A bar of a histogram: as long as this count is beside the greatest.

@@ -249,8 +249,8 @@ impl Recorder {
         let mark = |n: u32| if n == 10 { slowest } else { fastest + slowest.saturating_sub(fastest) * n / 10 };
         let mut buckets: Vec<(Duration, u64)> = (0..=10).map(|n| (mark(n), 0)).collect();
         for step in self.histogram.iter_recorded() {
-            // The middle of what three digits do not tell apart.
-            let value = Duration::from_nanos(self.histogram.median_equivalent(step.value_iterated_to()));
+            // The least of what three digits do not tell apart, so that the fastest is not above its own mark.
+            let value = Duration::from_nanos(self.histogram.lowest_equivalent(step.value_iterated_to()));
             let value = value.clamp(fastest, slowest);
             if let Some((_, count)) = buckets.iter_mut().find(|(mark, _)| value <= *mark) {
                 *count += step.count_at_value();
@@ -316,6 +316,7 @@ mod tests {
         assert_eq!((buckets[0].0, buckets[10].0), (ms(1), ms(1000)));
         assert_eq!(buckets.iter().map(|(_, count)| count).sum::<u64>(), 1000);
         assert!(buckets[1..].iter().all(|(_, count)| (98..=102).contains(count)), "{buckets:?}");
+        assert_eq!(buckets[0].1, 1, "the fastest: {buckets:?}");
         let one = filled([5]).buckets();
         assert_eq!(one.iter().map(|(_, count)| count).sum::<u64>(), 1, "all marks are equal: {one:?}");
         assert!(filled([]).buckets().is_empty());
