@@ -221,6 +221,28 @@ def overlays():
     return out
 
 
+def documentation():
+    """The commands of docs/install.md: what helm is told to install and kubectl to build can be rendered."""
+    with open(f"{ROOT}/docs/install.md") as file:
+        blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.M | re.S)
+    out = {}
+    for line in "".join(blocks).splitlines():
+        words = shlex.split(line)
+        if words[0] == "helm":
+            words = [ROOT + "/" + word if word.startswith("charts/") else word for word in words if word not in ("-i", "--reuse-values")]
+            done = helm("template", *words[2:])
+            out[line] = documents(done.stdout)
+            if done.returncode:
+                fail(f"docs/install.md: {line}: {done.stderr}")
+        elif "-k" in words:
+            kustomized(os.path.relpath(words[words.index("-k") + 1], "kustomize"))
+        elif "-f" in words and not os.path.exists(f"{ROOT}/{words[words.index('-f') + 1]}"):
+            fail(f"docs/install.md: {line}: there is no such file")
+    if len(out) < 8:
+        fail(f"docs/install.md: only {len(out)} commands of helm")
+    return out
+
+
 def wrong_values():
     for name, values, named in cases.WRONG:
         told = render(name, *settings(values))
@@ -262,6 +284,7 @@ def offline():
         rendered[path] = render(name, "-f", path)
         if isinstance(rendered[path], str):
             fail(f"{path}: {rendered[path]}")
+    rendered.update(documentation())
     every_argument_is_a_flag(rendered.values())
     wrong_values()
     trees = overlays()

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 mod demo;
 mod given;
+mod install;
 mod lab;
 mod manifests;
 mod rehearse;
@@ -42,6 +43,16 @@ enum Command {
     /// Prints `export KUBECONFIG=...`, or runs a command with it: `kubectl-flagger lab -- kubectl get namespaces`.
     /// Exit codes: 0 ended by a signal; that of the command; 3 it could not start.
     Lab(lab::Options),
+    /// Installs the controller into the cluster of the kubeconfig, or prints what would be installed.
+    ///
+    /// Definitions, permissions, account and Deployment, by server-side apply; then it waits until the controller is ready. Run again, it upgrades.
+    /// Exit codes: 0 installed (or printed); 1 refused, or not ready in time, and why; 2 wrong usage; 3 no cluster.
+    #[command(after_long_help = install::EXAMPLES)]
+    Install(install::Options),
+    /// Takes the controller out of the cluster. Definitions and Canaries stay, unless --crds is given.
+    ///
+    /// Exit codes: as those of install.
+    Uninstall(install::Removal),
     /// Shows a release before it happens: your own manifests, the real controller, a cluster in this process, simulated time.
     ///
     /// The Canary is initialised, then its target gets a new image. Told are the timeline, who is asked what, where 10,000 requests would go,
@@ -57,6 +68,8 @@ fn main() -> ExitCode {
         Command::Render(options) => render::main(&options),
         Command::Validate(options) => validate::main(&options),
         Command::Lab(options) => lab::main(&options),
+        Command::Install(options) => install::install(&options),
+        Command::Uninstall(options) => install::uninstall(&options),
         Command::Rehearse(options) => rehearse::main(&options),
     }
 }

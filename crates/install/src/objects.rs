@@ -74,9 +74,9 @@ pub fn definitions() -> Vec<Value> {
     api::crd::all().to_vec()
 }
 
-/// The namespace itself.
+/// The namespace itself. Without labels: it may be somebody's.
 pub fn namespace(name: &str) -> Value {
-    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name, "labels": { "app.kubernetes.io/name": NAME } } })
+    json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } })
 }
 
 pub(crate) fn service_account(name: &str, namespace: &str) -> Value {
@@ -114,8 +114,8 @@ pub fn deployment(settings: &Settings) -> Value {
     let mut spec = Map::new();
     spec.insert("replicas".to_owned(), json!(settings.replicas));
     if !settings.leader_election {
-        // Without a lease two of them would both act.
-        spec.insert("strategy".to_owned(), json!({ "type": "Recreate" }));
+        // Without a lease two of them would both act. The null takes away what the server has filled in for another strategy.
+        spec.insert("strategy".to_owned(), json!({ "type": "Recreate", "rollingUpdate": null }));
     }
     spec.insert("selector".to_owned(), json!({ "matchLabels": { "app": NAME } }));
     spec.insert(
