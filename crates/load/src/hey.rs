@@ -85,12 +85,11 @@ fn common(options: &Options) -> anyhow::Result<Common> {
     let given_host = headers.remove(HOST).and_then(|host| host.to_str().ok().map(str::to_owned));
     let host = options.host.clone().or(given_host);
     let proxy = options.proxy.as_deref().map(endpoint).transpose()?;
-    let first = Template::new(method, url, host.as_deref(), headers, proxy.is_some())
+    let first = Template::new(method, url, host.as_deref(), headers, Bytes::from(body), proxy.is_some())
         .map_err(|error| anyhow::anyhow!("the URL {:?}: {error}", options.url))?;
     let protocols: &[&str] = if options.http2 { &["h2", "http/1.1"] } else { &["http/1.1"] };
     Ok(Common {
         first,
-        body: Bytes::from(body),
         proxy,
         tls: tls::config(Trust::Anybody, None, protocols)?,
         keep_alive: !options.no_keep_alive,

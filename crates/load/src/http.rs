@@ -1,16 +1,16 @@
 //! An HTTP client for load: one connection that is kept, answers that are read and dropped.
 //!
-//! The connection is driven by the task that sends the requests, so that a request wakes nobody else. Redirects are followed as `hey` does; certificates are
-//! not checked.
+//! Redirects are followed as `hey` does; certificates are not checked.
 
 mod connection;
+mod wire;
 
 use crate::engine::Client;
 use crate::net::{DialError, Endpoint, Route};
 use crate::record::{Outcome, Phases};
 use bytes::Bytes;
 use connection::{Answer, Connection, ExchangeError};
-use http::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, HOST};
+use http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE, COOKIE, HOST};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use http_body_util::Full;
 use std::sync::Arc;
@@ -28,8 +28,6 @@ const KEPT: usize = 4;
 pub(crate) struct Common {
     /// The first request.
     pub(crate) first: Template,
-    /// The body.
-    pub(crate) body: Bytes,
     /// An HTTP proxy.
     pub(crate) proxy: Option<Endpoint>,
     /// For `https`.
@@ -45,14 +43,14 @@ pub(crate) struct Common {
 pub(crate) struct Template {
     method: Method,
     url: Url,
-    /// As it stands in the request line of HTTP/1.1.
-    target: Uri,
     /// With scheme and authority, for HTTP/2.
     absolute: Uri,
     server: Endpoint,
     secure: bool,
     headers: HeaderMap,
-    with_body: bool,
+    body: Bytes,
+    /// As it is written in HTTP/1.1.
+    wire: Vec<u8>,
 }
 
 impl Template {
@@ -62,6 +60,7 @@ impl Template {
         url: Url,
         host: Option<&str>,
         mut headers: HeaderMap,
+        body: Bytes,
         proxied: bool,
     ) -> Result<Self, String> {
         let secure = match url.scheme() {
@@ -79,19 +78,18 @@ impl Template {
         let absolute = uri(format!("{}://{host}{path}", url.scheme()))?;
         let target = if proxied && !secure { uri(format!("http://{authority}{path}"))? } else { uri(path)? };
         headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| "invalid Host header".to_owned())?);
-        Ok(Self { method, url, target, absolute, server, secure, headers, with_body: true })
+        let wire = wire::request(&method, &target, &headers, &body);
+        Ok(Self { method, url, absolute, server, secure, headers, body, wire })
     }
 
-    fn request(&self, body: &Bytes, http2: bool) -> Request<Full<Bytes>> {
-        let body = if self.with_body { body.clone() } else { Bytes::new() };
-        let mut request = Request::new(Full::new(body));
+    /// For HTTP/2.
+    fn request(&self) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(self.body.clone()));
         request.method_mut().clone_from(&self.method);
-        request.uri_mut().clone_from(if http2 { &self.absolute } else { &self.target });
+        request.uri_mut().clone_from(&self.absolute);
         request.headers_mut().clone_from(&self.headers);
-        if http2 {
-            request.headers_mut().remove(HOST);
-            request.headers_mut().remove(CONNECTION);
-        }
+        request.headers_mut().remove(HOST);
+        request.headers_mut().remove(CONNECTION);
         request
     }
 
@@ -115,10 +113,9 @@ impl Template {
         let method = if keeps_method || self.method == Method::HEAD { self.method.clone() } else { Method::GET };
         if !keeps_method {
             headers.remove(CONTENT_TYPE);
-            headers.remove(CONTENT_LENGTH);
         }
-        let next = Self::new(method, url, None, headers, proxied);
-        Some(next.map(|next| Self { with_body: keeps_method && self.with_body, ..next }))
+        let body = if keeps_method { self.body.clone() } else { Bytes::new() };
+        Some(Self::new(method, url, None, headers, body, proxied))
     }
 }
 
@@ -168,8 +165,7 @@ impl Http {
                 None => (self.connect(common, template, phases).await?, true),
             };
             let began = Instant::now();
-            let request = template.request(&common.body, connection.is_http2());
-            match connection.exchange(request).await {
+            match connection.exchange(template).await {
                 Ok(answer) => {
                     note(phases, began, &connection);
                     if common.keep_alive {

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Our load generator and `hey`, side by side against the same server: requests per second of CPU time (user and system), and how well each holds a rate.
+# Fails when ours makes less than twice the requests of hey per CPU second, or holds a rate not within 1 % up to half of what it sends without one.
+#
+#   tests/load/compare.sh [COMMAND...]     COMMAND: what answers to `COMMAND hey ...`; default: the example program, built here
+#
+# Needs Rust and Go; hey is built once, into $LOAD_TOOLS (~/.cache/load-tools). Three rounds, the median of each counts: other work on the machine disturbs both.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+tools=${LOAD_TOOLS:-$HOME/.cache/load-tools}
+seconds=${SECONDS_EACH:-3}
+rounds=${ROUNDS:-3}
+hey_version=v0.1.4
+
+[ -x "$tools/hey" ] || GOBIN="$tools" GOFLAGS=-mod=mod go install "github.com/rakyll/hey@$hey_version"
+target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+cargo build --release --quiet -p load --examples
+ours=("$target/release/examples/load")
+[ $# -eq 0 ] || ours=("$@")
+
+work=$(mktemp -d)
+"$target/release/examples/answer" >"$work/port" &
+server=$!
+trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
+until [ -s "$work/port" ]; do sleep 0.1; done
+url="http://127.0.0.1:$(cat "$work/port")/"
+
+measure() { # measure COMMAND...: requests, requests a second, CPU seconds, seconds in all
+  local TIMEFORMAT='%U %S %R'
+  { time "$@" "$url" >"$work/out"; } 2>"$work/time"
+  awk 'NR == FNR { cpu = $1 + $2; wall = $3; next }
+    /^  Requests\/sec:/ { rate = $2 }
+    /^  \[200\]\t/ { requests += $2 }
+    /^Error distribution/ { wrong = 1 }
+    END { if (wrong || !requests) exit 1; print requests, rate, cpu, wall }' "$work/time" "$work/out" ||
+    { echo "a request failed:" >&2; cat "$work/out" >&2; exit 1; }
+}
+
+median() { sort -g | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+
+failed=0
+for workers in 4 50; do
+  : >"$work/hey"; : >"$work/ours"; : >"$work/most"
+  for _ in $(seq "$rounds"); do
+    measure "$tools/hey" -z "${seconds}s" -c "$workers" | awk '{ print $1 / $3 }' >>"$work/hey"
+    measure "${ours[@]}" hey -z "${seconds}s" -c "$workers" | tee -a "$work/most" | awk '{ print $1 / $3 }' >>"$work/ours"
+  done
+  theirs=$(median <"$work/hey")
+  own=$(median <"$work/ours")
+  printf '%3d workers, no rate: hey %6.0f, ours %6.0f requests per CPU second: %.2f times\n' \
+    "$workers" "$theirs" "$own" "$(awk "BEGIN { print $own / $theirs }")"
+  awk "BEGIN { exit !($own >= 2 * $theirs) }" || failed=1
+done
+
+most=$(awk '{ print $2 }' "$work/most" | median)
+printf 'at most %.0f requests a second with 50 workers\n' "$most"
+for share in 2 4 16; do
+  rate=$(awk "BEGIN { print $most / $share / 50 }") # a worker
+  wanted=$(awk "BEGIN { print $rate * 50 }")
+  held=$(for _ in $(seq "$rounds"); do measure "${ours[@]}" hey -z "${seconds}s" -c 50 -q "$rate"; done | awk '{ print $2 }' | median)
+  late=$(grep '^Late: ' "$work/out" || echo 'none late')
+  theirs=$(measure "$tools/hey" -z "${seconds}s" -c 50 -q "$rate" | awk '{ print $2 }')
+  printf 'rate 1/%-2d: %6.0f wanted, hey %6.0f, ours %6.0f (%.2f %% off; last round: %s)\n' \
+    "$share" "$wanted" "$theirs" "$held" "$(awk "BEGIN { print 100 * ($held - $wanted) / $wanted }")" "$late"
+  awk "BEGIN { off = ($held - $wanted) / $wanted; exit !(off < 0.01 && off > -0.01) }" || failed=1
+done
+[ $failed -eq 0 ] || { echo "less than promised"; exit 1; }
