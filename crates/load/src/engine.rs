@@ -140,7 +140,7 @@ async fn work<C: Client>(
     }
     let patience = shared.patience();
     tokio::select! {
-        () = async { while workers.join_next().await.is_some() {} } => {}
+        () = shared.done(&mut workers) => {}
         _ = stop.wait_for(|stop| *stop) => {}
         () = async { match patience { Some(end) => sleep_until(end).await, None => std::future::pending().await } } => {}
     }
@@ -223,6 +223,15 @@ impl Shared {
         let timeout = self.plan.timeout.map(|timeout| now + timeout);
         let end = self.plan.time.filter(|_| self.plan.at_end != AtEnd::Wait).map(|end| self.start + end);
         timeout.into_iter().chain(end).min()
+    }
+
+    /// Waits for the workers, and for the end of the time: when the next request would be due only after it, the run lasts as long all the same, or its rate
+    /// would be told wrong.
+    async fn done(&self, workers: &mut JoinSet<()>) {
+        while workers.join_next().await.is_some() {}
+        if let Some(end) = self.plan.time.filter(|_| self.plan.requests.is_none()) {
+            sleep_until(self.start + end).await;
+        }
     }
 
     /// When the run ends, whatever is under way.
@@ -315,6 +324,7 @@ mod tests {
     async fn a_rate_is_held_to_the_request_and_spread_evenly() {
         let report = run(plan(20.0, 60), slow(5), 2).await;
         assert_eq!((report.seen.sent, report.seen.late, report.unsent), (1200, 0, 0));
+        assert!(report.elapsed >= ms(60_000) && report.elapsed <= ms(60_002), "{:?}", report.elapsed);
         assert!(report.seen.latency.max() <= ms(6), "{:?}", report.seen.latency);
         for (n, sample) in report.seen.samples.iter().enumerate() {
             let due = ms(50 * n as u64);

@@ -108,6 +108,7 @@ fn a_rate_is_a_number_of_requests() {
     let sent = section(&summary, "Status code distribution")[0].clone();
     let sent: u64 = sent.split(['\t', ' ']).nth(1).unwrap().parse().unwrap();
     assert_eq!(sent + unsent, 40, "{summary}");
+    assert!(number(&summary, "Total") >= 1.0, "{summary}");
 }
 
 #[test]
