@@ -4,8 +4,8 @@
 //! no scheduler tick (`control-loop-interval`), no worker pool (`threadiness`) and no logging library beside its own (`v`, `logtostderr` and so on).
 //! Source: operations notes, sections 1.2 and 1.3.
 
-use crate::goflag::{self, Field, Flag, FlagError, Ignored};
 use api::{GoDuration, Settings};
+use program::goflag::{self, Field, Flag, FlagError, Ignored};
 
 /// The version whose behaviour this program has, as `-version`, the metric `flagger_info` and the log name it.
 pub const VERSION: &str = "1.44.0";

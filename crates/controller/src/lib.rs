@@ -1,4 +1,4 @@
-//! The binary `flagger` as a library: command line, log, HTTP server, connections, start-up.
+//! The binary `flagger` as a library: command line, HTTP pages, connections, start-up.
 //!
 //! `main` only assembles. Nothing here knows what a Canary is; that is the runtime's business.
 
@@ -7,9 +7,7 @@ pub mod deadline;
 #[cfg(test)]
 mod fake;
 pub mod flags;
-pub mod goflag;
 pub mod limit;
-pub mod logging;
 pub mod server;
 pub mod startup;
 pub mod version;

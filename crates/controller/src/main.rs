@@ -4,15 +4,14 @@
 //! line and panics.
 
 use controller::flags::{self, Options, Start};
-use controller::logging::{Encoding, Level, Logger};
 use controller::startup::{self, Exit};
-use runtime::clock::Clock;
+use program::clock::Clock;
+use program::logging::{Encoding, Level, Logger};
+use program::signals;
 use std::io::Write as _;
 use std::process::ExitCode;
 use std::time::Duration;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 /// Its settings are in `.cargo/config.toml`.
 #[cfg(feature = "jemalloc")]
@@ -80,36 +79,19 @@ fn start(options: Options, ignored: &[String]) -> ExitCode {
 }
 
 async fn run(options: Options) -> ExitCode {
-    let (stop, stopped) = watch::channel(false);
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
-        (Ok(terminate), Ok(interrupt)) => drop(tokio::spawn(obey(terminate, interrupt, stop))),
-        (Err(error), _) | (_, Err(error)) => {
+    let stop = match signals::stop(|| {}) {
+        Ok(stop) => stop,
+        Err(error) => {
             error!(fatal = true, "Error installing signal handlers: {error}");
             return ExitCode::FAILURE;
         }
-    }
-    match startup::run(options, stopped).await {
+    };
+    match startup::run(options, stop).await {
         Ok(Exit::Clean) => ExitCode::SUCCESS,
         Ok(Exit::LostLeadership) => ExitCode::FAILURE,
         Err(fatal) => {
             error!(fatal = true, "{fatal}");
             ExitCode::FAILURE
         }
-    }
-}
-
-/// The first signal is a request to stop, the second ends the process.
-async fn obey(mut terminate: Signal, mut interrupt: Signal, stop: watch::Sender<bool>) {
-    next(&mut terminate, &mut interrupt).await;
-    info!("Stopping");
-    stop.send_replace(true);
-    next(&mut terminate, &mut interrupt).await;
-    std::process::exit(1);
-}
-
-async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
     }
 }

@@ -9,26 +9,18 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use std::convert::Infallible;
+use program::server::{Handler, Limits};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch::Receiver;
-use tokio::task::JoinSet;
-use tracing::{debug, error, info};
 
-/// How long a connection may be silent before or within the head of a request.
-const SILENCE: Duration = Duration::from_secs(15);
-/// After that time a connection takes no further request.
-const LIFETIME: Duration = Duration::from_secs(60);
-/// How long the request that is under way then may still take.
-const LAST_REQUEST: Duration = Duration::from_secs(5);
-/// How long requests may take when the server is told to stop.
-const GRACE: Duration = Duration::from_secs(3);
-/// Pause when the system has no more sockets.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// A peer that reads or writes slowly holds nothing for ever.
+pub const LIMITS: Limits = Limits {
+    silence: Duration::from_secs(15),
+    lifetime: Some(Duration::from_secs(60)),
+    last_request: Duration::from_secs(5),
+    grace: Duration::from_secs(3),
+};
 
 /// What `/readyz` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,8 +63,14 @@ pub struct Pages {
     pub refused: Refused,
 }
 
+impl Handler for Pages {
+    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+        self.page(request.uri().path())
+    }
+}
+
 impl Pages {
-    fn answer(&self, path: &str) -> Response<Full<Bytes>> {
+    fn page(&self, path: &str) -> Response<Full<Bytes>> {
         const PLAIN: &str = "text/plain; charset=utf-8";
         const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
         let (status, kind, body) = match path {
@@ -96,80 +94,19 @@ impl Pages {
     }
 }
 
-/// Listens on all addresses, by IPv6 where there is such a thing. `port` as on the command line.
-pub async fn bind(port: &str) -> Result<TcpListener, String> {
-    let number: u16 = port.parse().map_err(|_| format!("listen tcp: address {port}: invalid port"))?;
-    match TcpListener::bind(("::", number)).await {
-        Ok(listener) => Ok(listener),
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!("listen tcp :{port}: {error}")),
-        Err(_) => TcpListener::bind(("0.0.0.0", number)).await.map_err(|error| format!("listen tcp :{port}: {error}")),
-    }
-}
-
-/// Serves until `stop` becomes true, then lets requests end for a short while.
-pub async fn serve(listener: TcpListener, pages: Pages, mut stop: Receiver<bool>) {
-    let mut connections = JoinSet::new();
-    let told = stop.clone();
-    loop {
-        tokio::select! {
-            () = stopped(&mut stop) => break,
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(connection(stream, pages.clone(), told.clone()));
-                }
-                Err(error) => {
-                    debug!("A connection could not be accepted: {error}");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-            },
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    drop(listener);
-    let ended = tokio::time::timeout(GRACE, async { while connections.join_next().await.is_some() {} }).await;
-    if ended.is_ok() {
-        info!("HTTP server stopped");
-    } else {
-        error!("HTTP server graceful shutdown failed context deadline exceeded");
-    }
-}
-
-/// Waits for the stop. A sender that is gone is one as well.
-async fn stopped(stop: &mut Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Serves one connection. Its lifetime is bounded: a peer that reads or writes slowly holds nothing for ever.
-async fn connection(stream: TcpStream, pages: Pages, mut stop: Receiver<bool>) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let response = pages.answer(request.uri().path());
-        async move { Ok::<_, Infallible>(response) }
-    });
-    let mut builder = hyper::server::conn::http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(SILENCE);
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
-    // How a connection ended interests only its peer.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = stopped(&mut stop) => {}
-        () = tokio::time::sleep(LIFETIME) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(LAST_REQUEST, connection).await;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use program::server::serve;
     use std::net::SocketAddr;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::sync::watch;
 
     struct Running {
         address: SocketAddr,
         readiness: watch::Sender<Readiness>,
-        stop: watch::Sender<bool>,
-        task: tokio::task::JoinHandle<()>,
+        _stop: watch::Sender<bool>,
     }
 
     async fn running() -> Running {
@@ -183,7 +120,8 @@ mod tests {
         let (stop, stopped) = watch::channel(false);
         let refused: Refused = Arc::new(move || missing.clone());
         let pages = Pages { metrics: Arc::new(|| b"flagger_info 1\n".to_vec()), readiness: seen, refused };
-        Running { address, readiness, stop, task: tokio::spawn(serve(listener, pages, stopped)) }
+        tokio::spawn(serve(listener, pages, LIMITS, stopped));
+        Running { address, readiness, _stop: stop }
     }
 
     /// The whole answer to one request, head in lower case.
@@ -246,27 +184,5 @@ mod tests {
             assert!(head.starts_with("http/1.1 404"), "{head}");
             assert_eq!(body, "404 page not found\n");
         }
-    }
-
-    #[tokio::test]
-    async fn a_stop_closes_idle_connections_and_the_listener() {
-        let server = running().await;
-        let mut idle = TcpStream::connect(server.address).await.unwrap();
-        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
-        let mut buffer = [0; 1024];
-        assert!(idle.read(&mut buffer).await.unwrap() > 0);
-        server.stop.send_replace(true);
-        server.task.await.unwrap();
-        assert_eq!(idle.read(&mut buffer).await.unwrap(), 0, "the peer sees the end");
-        assert!(TcpStream::connect(server.address).await.is_err());
-    }
-
-    #[tokio::test]
-    async fn bad_and_taken_ports_are_told() {
-        assert_eq!(bind("http").await.err().unwrap(), "listen tcp: address http: invalid port");
-        let taken = bind("0").await.unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let told = bind(&port.to_string()).await.err().unwrap();
-        assert!(told.starts_with(&format!("listen tcp :{port}: ")), "{told}");
     }
 }

@@ -5,16 +5,17 @@
 
 use crate::clusters;
 use crate::flags::{Options, REVISION, VERSION};
-use crate::server::{self, Pages, Readiness};
+use crate::server::{LIMITS, Pages, Readiness};
 use crate::version;
 use objects::Kind;
 use objects::kind::{ALERT_PROVIDER, CANARY, METRIC_TEMPLATE};
+use program::clock::Clock;
+use program::outbound::{self, Outbound};
+use program::server;
 use providers::alerts::{self, GlobalNotifier};
 use providers::metrics;
-use runtime::clock::Clock;
 use runtime::cluster::Cluster;
 use runtime::lease::{self, Candidate, ClusterLease, Ended, Timing};
-use runtime::outbound::{self, Outbound};
 use runtime::telemetry::Telemetry;
 use runtime::{Clusters, Config, Operator, Receivers};
 use std::sync::Arc;
@@ -52,7 +53,7 @@ pub async fn run(options: Options, stop: watch::Receiver<bool>) -> Result<Exit, 
     let pages = prepared.pages(shown);
     info!("Starting HTTP server on port {}", options.port);
     let listener = server::bind(&options.port).await.map_err(|error| Fatal(format!("HTTP server crashed {error}")))?;
-    let serving = tokio::spawn(server::serve(listener, pages, stop.clone()));
+    let serving = tokio::spawn(server::serve(listener, pages, LIMITS, stop.clone()));
     let exit = act(&options, prepared, &readiness, stop).await?;
     readiness.send_replace(Readiness::Stopping);
     if exit == Exit::Clean {

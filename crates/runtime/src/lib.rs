@@ -6,7 +6,6 @@
 #![deny(clippy::disallowed_methods)]
 
 mod actions;
-pub mod clock;
 pub mod cluster;
 mod digest;
 mod events;
@@ -14,7 +13,6 @@ mod keeper;
 pub mod lease;
 mod notify;
 mod operator;
-pub mod outbound;
 pub mod permissions;
 mod questions;
 mod queue;
@@ -28,5 +26,6 @@ mod world;
 
 pub use notify::Receivers;
 pub use operator::{Census, Config, Operator};
+pub use program::{clock, outbound};
 pub use queue::Key;
 pub use watch::Clusters;

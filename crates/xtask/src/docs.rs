@@ -65,7 +65,7 @@ Flags have Go's syntax: `-name=value` and `--name=value` for all, `-name value` 
 ```text
 "
     .to_owned();
-    page.push_str(&controller::goflag::usage("flagger", controller::flags::FLAGS));
+    page.push_str(&program::goflag::usage("flagger", controller::flags::FLAGS));
     page.push_str("```\n");
     page
 }

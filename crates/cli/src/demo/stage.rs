@@ -3,9 +3,9 @@
 use super::loopback::Loopback;
 use super::manifests::{APP, NAMESPACE};
 use super::mesh::Mesh;
-use controller::logging::{Encoding, Level, Logger};
 use lab::dataplane::DataPlane;
 use lab::{Lab, NodeOptions, Server, SystemClock};
+use program::logging::{Encoding, Level, Logger};
 use runtime::clock::Clock;
 use runtime::cluster::Cluster;
 use runtime::telemetry::Telemetry;

@@ -2,9 +2,9 @@
 
 use super::kubeconfig::File;
 use super::{Options, manifests};
-use controller::logging::{Encoding, Level, Logger};
 use lab::dataplane::DataPlane;
 use lab::{Lab, NodeOptions, Server, SystemClock};
+use program::logging::{Encoding, Level, Logger};
 use runtime::clock::Clock;
 use runtime::cluster::Cluster;
 use runtime::telemetry::Telemetry;

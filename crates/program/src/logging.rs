@@ -6,7 +6,7 @@
 //! `fatal`; ending the process is the caller's business.
 //! Source: operations notes, section 3.
 
-use runtime::clock::Clock;
+use crate::clock::Clock;
 use serde_json::{Map, Value};
 use std::fmt::{Debug, Write as _};
 use std::io::Write;
@@ -17,7 +17,18 @@ use tracing::subscriber::Subscriber;
 use tracing::{Event, Metadata};
 
 /// Targets (crates) whose events are written from the chosen level up.
-const OWN: [&str; 8] = ["api", "controller", "flagger", "gotemplate", "objects", "providers", "rollout", "runtime"];
+const OWN: [&str; 10] = [
+    "api",
+    "controller",
+    "flagger",
+    "gotemplate",
+    "loadtester",
+    "objects",
+    "program",
+    "providers",
+    "rollout",
+    "runtime",
+];
 
 /// From which level on lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -281,7 +292,7 @@ mod tests {
         });
         assert_eq!(
             line,
-            "{\"level\":\"info\",\"ts\":\"2026-07-21T10:06:55.123Z\",\"caller\":\"controller/logging.rs:N\",\"msg\":\"Advance cart.shop canary weight 10\",\"canary\":\"cart.shop\"}\n"
+            "{\"level\":\"info\",\"ts\":\"2026-07-21T10:06:55.123Z\",\"caller\":\"program/logging.rs:N\",\"msg\":\"Advance cart.shop canary weight 10\",\"canary\":\"cart.shop\"}\n"
         );
     }
 
@@ -305,8 +316,8 @@ mod tests {
         });
         assert_eq!(
             lines,
-            "2026-07-21T10:06:55.123Z\tinfo\tcontroller/logging.rs:N\tSynced a/b\t{\"canary\":\"a.b\"}\n\
-             2026-07-21T10:06:55.123Z\tinfo\tcontroller/logging.rs:N\tStarting operator\n"
+            "2026-07-21T10:06:55.123Z\tinfo\tprogram/logging.rs:N\tSynced a/b\t{\"canary\":\"a.b\"}\n\
+             2026-07-21T10:06:55.123Z\tinfo\tprogram/logging.rs:N\tStarting operator\n"
         );
     }
 
