@@ -130,6 +130,7 @@ impl Hop {
         let method = match self.method {
             Method::Get => reqwest::Method::GET,
             Method::Post => reqwest::Method::POST,
+            Method::Put => reqwest::Method::PUT,
         };
         let mut builder = client.request(method, self.url.clone());
         for (name, value) in &self.headers {

@@ -40,6 +40,7 @@ async fn exchange(request: Request) -> Result<Response, SendError> {
     let method = match request.method {
         Method::Get => http::Method::GET,
         Method::Post => http::Method::POST,
+        Method::Put => http::Method::PUT,
     };
     let mut builder = http::Request::builder().method(method).uri(path).header(http::header::HOST, authority);
     for (name, value) in &request.headers {
