@@ -29,8 +29,8 @@ fn tester(
 
 /// Some pairs replaced, or without value removed.
 fn but<'a>(pairs: &[(&'a str, &'a str)], changes: &[(&'a str, Option<&'a str>)]) -> Vec<(&'a str, &'a str)> {
-    let changed = |key: &str| changes.iter().any(|(name, _)| *name == key);
-    let mut all: Vec<_> = pairs.iter().copied().filter(|(key, _)| !changed(key)).collect();
+    let is_replaced = |key: &str| changes.iter().any(|(name, _)| *name == key);
+    let mut all: Vec<_> = pairs.iter().copied().filter(|(key, _)| !is_replaced(key)).collect();
     all.extend(changes.iter().filter_map(|(key, value)| Some((*key, (*value)?))));
     all
 }
