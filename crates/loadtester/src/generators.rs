@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::load::COMMANDS;
+use load::COMMANDS;
 
 /// The command, and its arguments, if this program was started as one: by its own name, or as `loadtester COMMAND ...`.
 pub fn called(program: &str, arguments: &[String]) -> Option<(&'static str, Vec<String>)> {

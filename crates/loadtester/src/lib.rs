@@ -10,7 +10,6 @@ pub mod descendants;
 pub mod flags;
 pub mod gates;
 pub mod generators;
-pub mod load;
 pub mod output;
 pub mod payload;
 pub mod process;

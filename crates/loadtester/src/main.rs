@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     let program = arguments.next().unwrap_or_else(|| "loadtester".to_owned());
     let arguments: Vec<String> = arguments.collect();
     if let Some((command, arguments)) = generators::called(&program, &arguments) {
-        return u8::try_from(loadtester::load::run(command, &arguments)).map_or(ExitCode::FAILURE, ExitCode::from);
+        return u8::try_from(load::run(command, &arguments)).map_or(ExitCode::FAILURE, ExitCode::from);
     }
     match flags::read(&program, &arguments) {
         Start::Run { options, ignored } => start(&options, &ignored),

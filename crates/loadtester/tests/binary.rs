@@ -26,6 +26,13 @@ struct Tester {
     log: Receiver<String>,
 }
 
+impl Drop for Tester {
+    fn drop(&mut self) {
+        // Of a test that failed.
+        let _ = self.child.kill();
+    }
+}
+
 impl Tester {
     fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
@@ -78,7 +85,7 @@ impl Tester {
     /// The exit status, and the rest of the log.
     fn end(mut self) -> (ExitStatus, String) {
         let status = self.child.wait().unwrap();
-        let log: Vec<String> = self.log.iter().collect();
+        let log: Vec<String> = std::iter::from_fn(|| self.log.recv().ok()).collect();
         (status, log.join("\n"))
     }
 }
@@ -202,16 +209,54 @@ fn orphans_are_buried() {
     assert_eq!(tester.end().0.code(), Some(0));
 }
 
+/// A server that answers every request with nothing, on a port of its own.
+fn server() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            std::thread::spawn(move || {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut line = String::new();
+                while stream.read_line(&mut line).is_ok_and(|count| count > 0) {
+                    if line == "\r\n" {
+                        let _ = stream.get_mut().write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+                    }
+                    line.clear();
+                }
+            });
+        }
+    });
+    port
+}
+
 #[test]
-fn generators_come_first_in_the_path_of_commands_or_are_functions() {
+fn it_is_its_own_load_generator() {
     let links = Folder::new();
     let tester = Tester::start(program(&["-port=0"]).env("TMPDIR", &links.0));
-    for command in loadtester::load::COMMANDS {
+    let hey = format!("hey -n 20 -c 2 http://127.0.0.1:{}/", server());
+    for (kind, cmd) in [
+        ("bash", hey.clone()),
+        ("bash", format!("timeout 60 {hey} | cat")),
+        ("bash", format!("{} {hey}", env!("CARGO_BIN_EXE_loadtester"))),
+    ] {
+        let (status, summary) = tester.task(kind, &cmd);
+        assert!(status == 200 && summary.contains("[200]\t20 responses"), "{status} {summary}");
+    }
+    for command in load::COMMANDS {
         let (status, place) = tester.task("bash", &format!("command -v {command}"));
         assert!(status == 200 && place.starts_with(links.0.to_str().unwrap()), "{place}");
         let (status, _) = tester.task("bash", &format!("{command} --no-such-flag"));
-        assert_eq!(status, 500, "it is a program that ends by itself");
+        assert_eq!(status, 500, "{command} refuses what it does not know");
     }
     tester.signal(Signal::TERM);
     assert_eq!(tester.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_generator_that_runs_when_its_time_is_over_still_sums_up() {
+    let tester = Tester::start(&mut program(&["-port=0", "-timeout=1s"]));
+    let (status, summary) = tester.task("bash", &format!("hey -z 1h -q 5 -c 1 http://127.0.0.1:{}/", server()));
+    assert!(status == 500 && summary.contains("Status code distribution:"), "{status} {summary}");
+    assert!(summary.ends_with(": signal: killed"), "{summary}");
 }

@@ -252,7 +252,7 @@ async fn a_task_lasts_as_long_as_somebody_holds_its_output() {
 async fn what_is_left_behind_may_go_on_but_not_for_ever() {
     let folder = Folder::new();
     let pids = folder.file("pids");
-    let tester = Tester::new(Table::new(|_| None), Duration::from_secs(3600), None);
+    let tester = Tester::new(Table::new(|_| None), Duration::from_secs(60), None);
     let cmd = format!("setsid sh -c 'echo $$ >> {pids}; exec sleep 1000' >/dev/null 2>&1 &");
     assert_eq!(tester.task(&[("type", "bash"), ("cmd", &cmd)]).await.0, 200);
     let pids = lines_of(&pids, 1).await;
