@@ -87,6 +87,8 @@ FLAGGER = [
     rules({"configTracking.enabled": False}, verbs("", "configmaps")),
     rules({}, verbs("", "secrets", "get", "list", "watch", "create", "update", "patch")),
     flag({"kstatusConditions": False}, "-kstatus-conditions=false"),
+    # As with --reuse-values of a release by Flagger's chart, which has no such keys.
+    ({"kstatusConditions": None, "providers": None}, D, BOX + "command", lacks("-kstatus-conditions=false")),
     flag({"logLevel": "debug"}, "-log-level=debug"),
     flag({"clusterName": "east"}, "-cluster-name=east"),
     flag({"clusterName": 7}, "-cluster-name=7"),
@@ -235,6 +237,7 @@ GRAFANA = [
     ({"password": "change-me"}, G, BOX + "env", lacks({"name": "GF_AUTH_ANONYMOUS_ENABLED", "value": "true"})),
     ({}, G, BOX + "env", variable("GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer")),
     ({}, G, BOX + "env", variable("GF_AUTH_DISABLE_LOGIN_FORM", "true")),
+    ({"anonymousRole": None}, G, BOX + "env", variable("GF_AUTH_ANONYMOUS_ORG_ROLE", "Viewer")),
     ({"anonymousRole": "Admin"}, G, BOX + "env", variable("GF_AUTH_ANONYMOUS_ORG_ROLE", "Admin")),
     ({"url": "http://prom:80"}, "ConfigMap/flagger-grafana-datasources", "data|datasources.yaml", has("url: http://prom:80\n")),
     ({"token": "x"}, "ConfigMap/flagger-grafana-datasources", "data|datasources.yaml", has("name: prometheus\n")),

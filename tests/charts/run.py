@@ -9,7 +9,7 @@ of the documents and with the values files in values/; expects wrong values to b
 applied with strict validation of fields, and Helm upgrades a release from one set of values to another, also one that the chart of Flagger has made.
 Needs helm (tests/charts/helm/build.sh DIR), kubectl and PyYAML.
 """
-import concurrent.futures, functools, glob, json, os, re, shlex, subprocess, sys, tempfile
+import concurrent.futures, glob, json, os, re, shlex, subprocess, sys, tempfile
 import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))

@@ -2,7 +2,7 @@
 
 Starts a control plane of its own (CONFORMANCE, KUBE_BIN) with simulated nodes: pods become ready, nothing runs in them.
 """
-import json, os, shutil, subprocess, sys, tempfile, time
+import json, os, shlex, subprocess, sys, tempfile, time
 import yaml
 
 import cases
@@ -142,7 +142,6 @@ def releases(cp, charts):
 
 def documents(helm, charts):
     """The commands of the documents, as they stand there but for the place of the chart."""
-    import shlex
     for title, name, command, _ in cases.DOCUMENTS:
         words = shlex.split(command.replace("CHART", charts.chart(name)))
         # Namespaces are made beforehand in the documents; to wait is what their next command does.
@@ -202,9 +201,14 @@ def from_flaggers_own_chart(helm, deployment, charts):
             file.write("apiVersion: v1\nname: flagger\nversion: 1.44.0\n")
         with open(f"{old}/templates/deployment.yaml", "w") as file:
             file.write(OLD)
+        with open(f"{charts.chart('flagger')}/values.yaml") as file:
+            values = {key: value for key, value in yaml.safe_load(file).items() if key not in ("providers", "kstatusConditions")}
+        with open(f"{old}/values.yaml", "w") as file:
+            yaml.safe_dump(values, file)
         helm(["install", "flagger", old, "-n", "flagger-system"])
     before = deployment("flagger-system", "flagger")
-    helm(["upgrade", "flagger", charts.chart("flagger"), "-n", "flagger-system", "--wait", "--timeout", "60s"], "upgrade from Flagger's own chart")
+    helm(["upgrade", "flagger", charts.chart("flagger"), "-n", "flagger-system", "--reuse-values", "--set", "image.repository=flagger", "--set", "image.tag=1.44.0",
+          "--wait", "--timeout", "60s"], "upgrade from Flagger's own chart")
     after = deployment("flagger-system", "flagger")
     command = "spec|template|spec|containers|0|command"
     if before["metadata"]["uid"] != after["metadata"]["uid"] or charts.at(before, command) != charts.at(after, command):
