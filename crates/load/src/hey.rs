@@ -7,7 +7,7 @@ use crate::Finished;
 use crate::engine::{self, AtEnd, Plan};
 use crate::http::{Common, Http, Template};
 use crate::net::Endpoint;
-use crate::pace::Pace;
+use crate::pace::{LONGEST, Pace};
 use crate::record::Keep;
 use crate::tls::{self, Trust};
 use base64::Engine as _;
@@ -147,5 +147,5 @@ fn endpoint(text: &str) -> anyhow::Result<Endpoint> {
 
 /// A number of seconds, or none for zero and less.
 fn seconds(seconds: i64) -> Option<Duration> {
-    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs)
+    u64::try_from(seconds).ok().filter(|seconds| *seconds > 0).map(Duration::from_secs).map(|time| time.min(LONGEST))
 }

@@ -9,6 +9,9 @@ use std::time::Duration;
 /// A request is late when it is sent more than this after its time.
 pub(crate) const LATE: Duration = Duration::from_millis(10);
 
+/// Longer times are as good as none, and what is added to them must not run over.
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
 /// A constant rate over all workers, or none.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Pace {

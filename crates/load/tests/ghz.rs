@@ -341,3 +341,33 @@ fn a_report_may_go_into_a_file() {
     assert!(line.starts_with("ghz_run,call=\"grpc.health.v1.Health.Check\",host=\"127.0.0.1:"), "{line}");
     assert!(line.contains(",errors=0,has_errors=false count=3,total="), "{line}");
 }
+
+#[test]
+fn nonsense_about_a_service_is_refused() {
+    let mut state = 7_usize;
+    let mut random = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    let folder = Folder::new("nonsense");
+    let proto = folder.0.join("shop.proto");
+    for _ in 0..60 {
+        let mut text = SHOP.as_bytes().to_vec();
+        for _ in 0..3 {
+            let place = random(text.len());
+            text[place] = u8::try_from(random(256)).unwrap();
+        }
+        std::fs::write(&proto, &text).unwrap();
+        let line = format!("--insecure --proto {} --call shop.Shop/Buy -n 1 -c 1 127.0.0.1:1", proto.display());
+        let finished = run("ghz", &line);
+        assert!(matches!(finished.code, 0 | 1), "{}", finished.err);
+        assert!(!finished.err.contains("ended early"), "{}", finished.err);
+    }
+    let answers: Vec<Vec<u8>> =
+        (0..60).map(|_| (0..random(40)).map(|_| u8::try_from(random(256)).unwrap()).collect()).collect();
+    for answer in answers {
+        let server = Grpc::new(move |_, _| Ok(answer.clone()));
+        let finished = run("ghz", &format!("--insecure --call a.B/C -n 1 -c 1 127.0.0.1:{}", server.port));
+        assert_eq!((finished.code, finished.out.as_str()), (1, ""), "{}", finished.err);
+    }
+}

@@ -191,6 +191,46 @@ fn servers_that_break_the_rules_break_nothing_else() {
 }
 
 #[test]
+fn answers_broken_at_random_are_counted_one_by_one() {
+    let good = [
+        "HTTP/1.1 200 OK\r\nContent-Length: 12\r\nConnection: keep-alive\r\n\r\nhello world\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=b\r\nhello\r\n10\r\n0123456789abcdef\r\n0\r\nTrailer: x\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 302 Found\r\nLocation: /\r\nContent-Length: 0\r\n\r\n",
+    ];
+    let state = AtomicUsize::new(7);
+    let random = move |below: usize| {
+        let next = state
+            .load(Ordering::Relaxed)
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        state.store(next, Ordering::Relaxed);
+        (next >> 33) % below
+    };
+    let server = Server::raw(move |mut stream| {
+        let mut answer = good[random(good.len())].as_bytes().to_vec();
+        for _ in 0..random(4) {
+            let place = random(answer.len());
+            match random(4) {
+                0 => answer[place] = u8::try_from(random(256)).unwrap(),
+                1 => drop(answer.remove(place)),
+                2 => answer.truncate(place.max(1)),
+                _ => answer.insert(place, b"0:;\r\n -"[random(7)]),
+            }
+        }
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(&answer);
+    });
+    let summary = hey(&format!("-n 400 -c 1 -t 20 {}", server.url("/")));
+    let count = |name: &str, part: usize| -> u64 {
+        let number = |line: &String| line.split(['[', ']', '\t', ' ']).nth(part).unwrap().parse::<u64>().unwrap();
+        section(&summary, name).iter().map(number).sum()
+    };
+    let (answered, failed) = (count("Status code distribution", 3), count("Error distribution", 1));
+    assert_eq!(answered + failed, 400, "{summary}");
+    assert!(answered > 50 && failed > 50, "both happen: {summary}");
+}
+
+#[test]
 fn servers_that_never_end_are_given_up() {
     let silent = Server::raw(|mut stream| drop(stream.read_to_end(&mut Vec::new())));
     let endless = Server::raw(|mut stream| {

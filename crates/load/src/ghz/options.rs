@@ -1,6 +1,7 @@
 //! What `ghz` is asked to do: flags to values, with the tool's defaults and complaints.
 
 use super::flags::{self, FLAGS};
+use crate::pace::LONGEST;
 use anyhow::Context as _;
 use api::GoDuration;
 use std::io::Read as _;
@@ -222,7 +223,7 @@ fn time(value: &str) -> Result<Option<Duration>, OptionsError> {
         let time: GoDuration = value.parse().map_err(|_| wrong(&format!("time: invalid duration {value:?}")))?;
         u64::try_from(time.as_millis()).unwrap_or_default()
     };
-    Ok(Some(Duration::from_millis(millis)).filter(|time| !time.is_zero()))
+    Ok(Some(Duration::from_millis(millis).min(LONGEST)).filter(|time| !time.is_zero()))
 }
 
 fn stop(value: &str) -> Result<Stop, OptionsError> {

@@ -3,6 +3,7 @@
 //! Source: <https://github.com/rakyll/hey#usage>, <https://pkg.go.dev/flag>, and how the tool answers to mistakes.
 
 use super::seconds;
+use crate::pace::LONGEST;
 use api::GoDuration;
 use std::str::FromStr;
 use std::time::Duration;
@@ -210,7 +211,7 @@ fn number<N: FromStr>(text: &str) -> Result<N, ()> {
 
 fn time(text: &str) -> Result<Duration, ()> {
     let time: GoDuration = text.parse().map_err(|_| ())?;
-    Ok(u64::try_from(time.as_millis()).map_or(Duration::ZERO, Duration::from_millis))
+    Ok(u64::try_from(time.as_millis()).map_or(Duration::ZERO, Duration::from_millis).min(LONGEST))
 }
 
 fn switch(text: &str) -> Option<bool> {
@@ -308,6 +309,10 @@ mod tests {
         let options = read("http://a").unwrap();
         assert_eq!((options.requests, options.workers, options.timeout), (200, 50, Some(Duration::from_secs(20))));
         assert_eq!(read("-t 0 http://a").unwrap().timeout, None);
+        for line in ["-t 9223372036854775807 http://a", "-z 2562047h http://a", "-q 1e-300 http://a"] {
+            let options = read(line).unwrap();
+            assert!(options.timeout <= Some(LONGEST) && options.time <= Some(LONGEST), "{line}");
+        }
         assert_eq!(read("-z 0s http://a").unwrap().time, None, "is not given");
         assert_eq!(read("-z 1s -n 1 -c 9 http://a").unwrap().workers, 9, "-n is ignored with -z");
     }
