@@ -1,20 +1,30 @@
 //! Every example of the repository is validated, rendered, and rehearsed twice: once it is promoted, once it is rolled back.
 //!
 //! The table of examples is the file system: a folder in `examples/` is one, or, where it has a folder `app`, each manifest beside that is one, together
-//! with what is in `app`. A new folder is covered by itself.
+//! with what is in `app`; each Canary in it by itself. A new folder is covered by itself. Kustomizations need kubectl: without it their examples are left
+//! out with a word, unless `REQUIRE_KUBECTL` is set.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
 use serde_json::Value;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// The folder of one example and the variant of it, as the arguments that name its manifests.
+/// The folder of one example and the variant of it, as the arguments that name its manifests; and one of its Canaries.
 #[derive(Debug, Clone)]
 struct Example {
     paths: Vec<String>,
+    canary: Value,
+}
+
+impl Example {
+    /// The Canary, as `--canary` names it.
+    fn name(&self) -> &str {
+        self.canary["metadata"]["name"].as_str().unwrap()
+    }
 }
 
 fn root() -> PathBuf {
@@ -27,20 +37,61 @@ fn sorted(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-fn all() -> Vec<Example> {
-    let relative = |path: &Path| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
-    let mut examples = Vec::new();
+fn has_kubectl() -> bool {
+    let found =
+        Command::new("kubectl").args(["version", "--client"]).output().is_ok_and(|output| output.status.success());
+    assert!(found || std::env::var_os("REQUIRE_KUBECTL").is_none(), "kubectl is missing, and REQUIRE_KUBECTL is set");
+    found
+}
+
+/// Whether kubectl has to build a kustomization somewhere in this file or folder.
+fn is_kustomized(path: &Path) -> bool {
+    path.is_dir() && (path.join("kustomization.yaml").is_file() || sorted(path).iter().any(|path| is_kustomized(path)))
+}
+
+/// All manifests of a file or folder, kustomizations built.
+fn manifests(path: &Path) -> Vec<Value> {
+    let text = if !path.is_dir() {
+        fs::read_to_string(path).unwrap()
+    } else if path.join("kustomization.yaml").is_file() {
+        let output = Command::new("kubectl").arg("kustomize").arg(path).output().unwrap();
+        assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    } else {
+        let wanted = |path: &PathBuf| path.is_dir() || path.extension().is_some_and(|extension| extension == "yaml");
+        return sorted(path).iter().filter(|path| wanted(path)).flat_map(|path| manifests(path)).collect();
+    };
+    lab::read_yaml(&text).unwrap()
+}
+
+/// The paths of all examples and of their variants.
+fn variants() -> Vec<Vec<PathBuf>> {
+    let mut variants = Vec::new();
     for folder in sorted(&root().join("examples")).into_iter().filter(|path| path.is_dir()) {
         let app = folder.join("app");
         if !app.is_dir() {
-            examples.push(Example { paths: vec![relative(&folder)] });
+            variants.push(vec![folder]);
             continue;
         }
         let is_manifest = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "yaml");
-        for variant in sorted(&folder).into_iter().filter(is_manifest) {
-            examples.push(Example { paths: vec![relative(&app), relative(&variant)] });
-        }
+        variants.extend(sorted(&folder).into_iter().filter(is_manifest).map(|variant| vec![app.clone(), variant]));
     }
+    variants
+}
+
+fn all() -> Vec<Example> {
+    let relative = |path: &PathBuf| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+    let (mut variants, kubectl) = (variants(), has_kubectl());
+    if !kubectl {
+        let _ = writeln!(std::io::stderr(), "NOT TESTED: examples with kustomizations; kubectl is missing");
+        variants.retain(|paths| !paths.iter().any(|path| is_kustomized(path)));
+    }
+    let of = |paths: Vec<PathBuf>| {
+        let canaries = paths.iter().flat_map(|path| manifests(path)).filter(|object| object["kind"] == "Canary");
+        canaries.map(|canary| Example { paths: paths.iter().map(relative).collect(), canary }).collect::<Vec<_>>()
+    };
+    let examples: Vec<Example> = variants.into_iter().flat_map(of).collect();
+    assert!(examples.len() >= if kubectl { 18 } else { 7 }, "{examples:?}");
     examples
 }
 
@@ -60,16 +111,14 @@ fn run(command: &str, example: &Example, arguments: &[&str]) -> (i32, String, St
 
 /// Runs a check on all examples, a few at a time, and tells all that fail.
 fn for_each(check: impl Fn(&Example) -> Result<(), String> + Sync) {
-    let examples = all();
-    assert!(examples.len() >= 12, "{examples:?}");
-    let (queue, failures) = (Mutex::new(examples), Mutex::new(Vec::new()));
+    let (queue, failures) = (Mutex::new(all()), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..2 {
             scope.spawn(|| {
                 loop {
                     let Some(example) = queue.lock().unwrap().pop() else { return };
                     if let Err(why) = check(&example) {
-                        failures.lock().unwrap().push(format!("{:?}: {why}", example.paths));
+                        failures.lock().unwrap().push(format!("{:?} {}: {why}", example.paths, example.name()));
                     }
                 }
             });
@@ -80,7 +129,8 @@ fn for_each(check: impl Fn(&Example) -> Result<(), String> + Sync) {
 }
 
 fn rehearsed(example: &Example, arguments: &[&str]) -> Result<Value, String> {
-    let (code, stdout, stderr) = run("rehearse", example, &[&["-o", "json"], arguments].concat());
+    let (code, stdout, stderr) =
+        run("rehearse", example, &[&["-o", "json", "--canary", example.name()], arguments].concat());
     if code > 1 {
         return Err(format!("rehearse ends with {code}: {stderr}"));
     }
@@ -103,7 +153,8 @@ fn every_example_is_valid() {
 fn every_example_is_rendered() {
     for_each(|example| {
         for phase in ["initialized", "step", "promoted"] {
-            let (code, stdout, stderr) = run("render", example, &["--phase", phase, "-o", "json"]);
+            let (code, stdout, stderr) =
+                run("render", example, &["--canary", example.name(), "--phase", phase, "-o", "json"]);
             if code != 0 {
                 return Err(format!("{phase}: {code}: {stderr}"));
             }
@@ -143,24 +194,20 @@ fn every_example_is_promoted_in_a_rehearsal() {
     });
 }
 
-/// The Canary of an example.
-fn canary(example: &Example) -> Value {
-    let path = root().join(example.paths.last().unwrap());
-    let path = if path.is_dir() { path.join("canary.yaml") } else { path };
-    serde_yaml_ng::from_str(&fs::read_to_string(&path).unwrap()).unwrap()
-}
-
 /// The first metric has a value that does not pass; without metrics, the first hook of the rounds says no.
 #[test]
 fn every_example_is_rolled_back_in_a_rehearsal() {
     for_each(|example| {
-        let analysis = canary(example)["spec"]["analysis"].clone();
+        let analysis = example.canary["spec"]["analysis"].clone();
         let arguments = if let Some(metric) = analysis["metrics"].get(0) {
             let bad = if metric["thresholdRange"]["min"].is_null() { "1000000" } else { "0" };
             ["--metric".to_owned(), format!("{}={bad}", metric["name"].as_str().unwrap())]
         } else {
             let hooks = analysis["webhooks"].as_array().unwrap();
-            let hook = hooks.iter().find(|hook| hook["type"].is_null()).expect("a hook of the rounds");
+            let hook = hooks
+                .iter()
+                .find(|hook| hook["type"].is_null() || hook["type"] == "rollout")
+                .expect("a hook of the rounds");
             ["--hook".to_owned(), format!("{}=500", hook["name"].as_str().unwrap())]
         };
         let report = rehearsed(example, &[&arguments[0], &arguments[1]])?;
@@ -171,6 +218,7 @@ fn every_example_is_rolled_back_in_a_rehearsal() {
 /// Commands in READMEs do what is said behind them: each is run, and must end well, or, where it says "rolled back", with 1.
 #[test]
 fn every_readme_is_true() {
+    let kubectl = has_kubectl();
     for folder in sorted(&root().join("examples")).into_iter().filter(|path| path.is_dir()) {
         let readme = fs::read_to_string(folder.join("README.md")).unwrap_or_else(|_| panic!("{}", folder.display()));
         let commands: Vec<&str> = readme.lines().filter_map(|line| line.strip_prefix("kubectl flagger ")).collect();
@@ -178,6 +226,9 @@ fn every_readme_is_true() {
             assert!(commands.iter().any(|command| command.starts_with(needed)), "{}: {needed}", folder.display());
         }
         assert!(commands.iter().any(|command| command.ends_with("# rolled back")), "{}", folder.display());
+        if !kubectl && is_kustomized(&folder) {
+            continue;
+        }
         for line in commands {
             let (command, outcome) = line.split_once(" # ").unwrap_or((line, ""));
             // Rehearsals with nothing but files are another test.

@@ -29,9 +29,16 @@ fn one(arguments: &str) -> Value {
     objects[0].clone()
 }
 
+/// The application of an example file by file: its kustomization needs kubectl.
+const TICKETS: &str = "-f examples/nginx-strategies/app/tickets.yaml -f examples/nginx-strategies/app/ingress.yaml";
+
+/// The same, with the Canary.
+const CATALOG: &str = "-f examples/nginx-latency/catalog/deployment.yaml -f examples/nginx-latency/catalog/autoscaler.yaml \
+    -f examples/nginx-latency/ingress.yaml -f examples/nginx-latency/latency.yaml -f examples/nginx-latency/canary.yaml";
+
 fn nginx(arguments: &str) -> Value {
     let annotations =
-        one(&format!("-f examples/nginx-strategies/app -f examples/nginx-strategies/{arguments}"))["metadata"]["annotations"].clone();
+        one(&format!("{TICKETS} -f examples/nginx-strategies/{arguments}"))["metadata"]["annotations"].clone();
     let mut own = serde_json::Map::new();
     for (key, value) in annotations.as_object().unwrap() {
         if let Some(name) = key.strip_prefix("nginx.ingress.kubernetes.io/") {
@@ -56,10 +63,10 @@ fn weights_are_those_that_are_asked_for() {
 #[test]
 fn without_a_weight_it_is_the_first_step_of_the_strategy() {
     let canary = |arguments: &str| nginx(&format!("{arguments} --only Ingress/tickets-canary"));
-    assert_eq!(canary("1-weighted.yaml"), json!({"canary": "true", "canary-weight": "10"}));
+    assert_eq!(canary("1-weighted.yaml"), json!({"canary": "true", "canary-weight": "2"}));
     assert_eq!(
         canary("2-ab-test.yaml"),
-        json!({"canary": "true", "canary-weight": "0", "canary-by-header": "x-tickets", "canary-by-header-value": "preview",
+        json!({"canary": "true", "canary-weight": "0", "canary-by-header": "x-canary", "canary-by-header-value": "true",
             "canary-by-cookie": "tickets-preview"})
     );
     let mirrored = nginx("3-blue-green-mirroring.yaml --only Ingress/tickets");
@@ -70,13 +77,13 @@ fn without_a_weight_it_is_the_first_step_of_the_strategy() {
 #[test]
 fn phases_differ_in_who_runs_and_who_serves() {
     let replicas = |phase: &str| {
-        let target = one(&format!("-f examples/nginx-latency --phase {phase} --only Deployment/catalog"));
-        let ingress = one(&format!("-f examples/nginx-latency --phase {phase} --only Ingress/catalog-canary"));
+        let target = one(&format!("{CATALOG} --phase {phase} --only Deployment/catalog"));
+        let ingress = one(&format!("{CATALOG} --phase {phase} --only Ingress/catalog-canary"));
         let weight = ingress["metadata"]["annotations"]["nginx.ingress.kubernetes.io/canary-weight"].clone();
         (target["spec"]["replicas"].as_i64().unwrap(), weight.as_str().unwrap().to_owned())
     };
     assert_eq!(replicas("initialized"), (0, "0".to_owned()));
-    assert_eq!(replicas("step"), (2, "2".to_owned()), "as many as the autoscaler wants at least");
+    assert_eq!(replicas("step"), (2, "5".to_owned()), "as many as the autoscaler wants at least");
     assert_eq!(replicas("promoted"), (0, "0".to_owned()));
 }
 
@@ -114,13 +121,13 @@ fn owners_have_no_uid() {
 /// Both ways to look ahead tell of the same objects.
 #[test]
 fn what_is_rendered_is_what_a_rehearsal_makes() {
-    for example in ["istio-weighted", "nginx-latency", "kubernetes-blue-green"] {
-        let rendered = objects(&format!("-f examples/{example} --phase initialized"));
+    for example in ["-f examples/istio-weighted", CATALOG, "-f examples/kubernetes-blue-green"] {
+        let rendered = objects(&format!("{example} --phase initialized"));
         let name = |object: &Value, pointer: &str| {
             format!("{} {}", object["kind"].as_str().unwrap(), object.pointer(pointer).unwrap().as_str().unwrap())
         };
         let mut rendered: Vec<String> = rendered.iter().map(|object| name(object, "/metadata/name")).collect();
-        let (code, stdout, stderr) = run(&format!("rehearse -f examples/{example} --initialize-only -o json"));
+        let (code, stdout, stderr) = run(&format!("rehearse {example} --initialize-only -o json"));
         assert_eq!(code, 0, "{stderr}");
         let report: Value = serde_json::from_str(&stdout).unwrap();
         let made = report["changes"][0]["objects"].as_array().unwrap();
@@ -167,8 +174,8 @@ fn what_cannot_be_rendered_says_why_and_where() {
 
 #[test]
 fn which_canary_is_meant_must_be_clear() {
-    let both = "render -f examples/istio-weighted -f examples/nginx-latency";
-    let (code, _, stderr) = run(both);
+    let both = format!("render -f examples/istio-weighted {CATALOG}");
+    let (code, _, stderr) = run(&both);
     assert_eq!(
         (code, stderr.trim()),
         (2, "--canary: 2 Canaries are meant; name one of shop/checkout, catalog/catalog")

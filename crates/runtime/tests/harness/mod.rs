@@ -68,6 +68,9 @@ pub struct World {
     pub faults: Faults,
     /// The operators' wall clock, which can jump; the lab's does not.
     pub clock: Clock,
+    /// Whom the questions are about: namespace and Canary ([`World::about`]).
+    space: String,
+    subject: String,
     config: Config,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
@@ -100,7 +103,21 @@ impl World {
             telemetry: Arc::clone(&telemetry),
         };
         let (stop, task) = run(config.clone()).await;
-        Self { lab, net, telemetry, faults, clock, config, stop, task, start: Instant::now(), lives: 1 }
+        let (space, subject, start) = ("shop".to_owned(), "cart".to_owned(), Instant::now());
+        Self { lab, net, telemetry, faults, clock, space, subject, config, stop, task, start, lives: 1 }
+    }
+
+    /// From here on the namespace is not `shop` and the Canary not `cart`, but these. The namespace is made if there is none.
+    pub fn about(&mut self, namespace: &str, canary: &str) {
+        (self.space, self.subject) = (namespace.to_owned(), canary.to_owned());
+        self.namespace(namespace);
+    }
+
+    /// Makes a namespace, if there is none.
+    pub fn namespace(&self, name: &str) {
+        if self.lab.get("namespaces", "", name).is_none() {
+            self.lab.create(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})).unwrap();
+        }
     }
 
     /// W and C, initialised.
@@ -130,6 +147,14 @@ impl World {
         self.stop.send_replace(true);
         tokio::time::sleep(Duration::from_secs(4)).await;
         (self.stop, self.task) = run(self.config.clone()).await;
+    }
+
+    /// As [`World::restart`], with other settings and receivers, as after an upgrade of the chart.
+    pub async fn upgrade(&mut self, change: impl FnOnce(&mut Settings, &mut Receivers)) {
+        let mut settings = (*self.config.settings).clone();
+        change(&mut settings, &mut self.config.receivers);
+        self.config.settings = Arc::new(settings);
+        self.restart().await;
     }
 
     /// Stops the operator as SIGTERM does; [`World::reborn`] starts another one.
@@ -164,17 +189,17 @@ impl World {
     }
 
     pub fn merge(&self, kind: &str, name: &str, patch: Value) {
-        self.lab.merge(kind, "shop", name, &patch).unwrap();
+        self.lab.merge(kind, &self.space, name, &patch).unwrap();
     }
 
     /// Edits the Canary `cart`.
     pub fn edit(&self, spec: Value) {
-        self.merge("canary", "cart", json!({"spec": spec}));
+        self.merge("canary", &self.subject, json!({"spec": spec}));
     }
 
     /// A new image for `cart`; `demo:missing` never becomes ready.
     pub fn deploy(&self, image: &str) {
-        self.deploy_to("cart", image);
+        self.deploy_to(&self.subject, image);
     }
 
     pub fn deploy_to(&self, name: &str, image: &str) {
@@ -188,7 +213,7 @@ impl World {
 
     /// Waits for the phase of `cart`.
     pub async fn wait_for(&self, phase: &str) {
-        self.wait_for_of("cart", phase).await;
+        self.wait_for_of(&self.subject, phase).await;
     }
 
     pub async fn wait_for_of(&self, canary: &str, phase: &str) {
@@ -258,7 +283,7 @@ impl World {
     }
 
     pub fn try_get(&self, kind: &str, name: &str) -> Option<Arc<Value>> {
-        self.lab.get(kind, "shop", name)
+        self.lab.get(kind, &self.space, name)
     }
 
     #[track_caller]
@@ -267,7 +292,7 @@ impl World {
     }
 
     pub fn status(&self) -> Value {
-        self.status_of("cart")
+        self.status_of(&self.subject)
     }
 
     pub fn status_of(&self, canary: &str) -> Value {
@@ -284,17 +309,17 @@ impl World {
 
     /// Weights of primary and canary in the last route of the VirtualService `cart`.
     pub fn weights(&self) -> (i64, i64) {
-        let service = self.get("virtualservice", "cart");
+        let service = self.get("virtualservice", &self.subject);
         let route = service["spec"]["http"].as_array().unwrap().last().unwrap()["route"].clone();
-        let weight = |host: &str| {
+        let weight = |side: &str| {
             route
                 .as_array()
                 .unwrap()
                 .iter()
-                .find(|one| one["destination"]["host"] == host)
+                .find(|one| one["destination"]["host"] == format!("{}-{side}", self.subject))
                 .map_or(0, |one| one["weight"].as_i64().unwrap_or(100))
         };
-        (weight("cart-primary"), weight("cart-canary"))
+        (weight("primary"), weight("canary"))
     }
 
     /// Weights of primary and canary in the last rule of the HTTPRoute `cart`.
@@ -314,7 +339,7 @@ impl World {
 
     /// An annotation `nginx.ingress.kubernetes.io/NAME` of the canary Ingress; empty: there is none.
     pub fn nginx(&self, name: &str) -> String {
-        let annotation = self.get("ingress", "cart-canary")["metadata"]["annotations"]
+        let annotation = self.get("ingress", &format!("{}-canary", self.subject))["metadata"]["annotations"]
             [format!("nginx.ingress.kubernetes.io/{name}")]
         .clone();
         annotation.as_str().unwrap_or_default().to_owned()
@@ -333,7 +358,7 @@ impl World {
 
     /// Events of `cart`, in order: `N text` and `W text`.
     pub fn story(&self) -> Vec<String> {
-        self.story_of("cart")
+        self.story_of(&self.subject)
     }
 
     pub fn story_of(&self, canary: &str) -> Vec<String> {
@@ -363,7 +388,7 @@ impl World {
     /// Events as Kubernetes objects: type and message.
     pub fn kubernetes_events(&self) -> Vec<(String, String)> {
         let text = |object: &Value, key: &str| object[key].as_str().unwrap_or_default().to_owned();
-        self.lab.list("events", "shop").iter().map(|event| (text(event, "type"), text(event, "message"))).collect()
+        self.lab.list("events", &self.space).iter().map(|event| (text(event, "type"), text(event, "message"))).collect()
     }
 
     /// Texts of the alerts that reached `http://alerts/NAME`.

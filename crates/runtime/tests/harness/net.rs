@@ -60,6 +60,7 @@ struct State {
     told: Vec<Told>,
     metrics: Vec<(String, VecDeque<Reply>)>,
     hooks: HashMap<String, VecDeque<Reply>>,
+    commands: Vec<(String, VecDeque<Reply>)>,
 }
 
 /// See the module.
@@ -102,6 +103,19 @@ impl Net {
         self.hook(name, [Reply::Text(status, body.to_owned())]);
     }
 
+    /// The load tester, wherever it is, answers commands (`metadata.cmd`) that contain this text so, one after the other; the last answer stays.
+    pub fn command(&self, part: &str, replies: impl IntoIterator<Item = Reply>) {
+        let mut state = self.state();
+        state.commands.retain(|(other, _)| other != part);
+        state.commands.insert(0, (part.to_owned(), replies.into_iter().collect()));
+    }
+
+    /// Requests that brought such a command.
+    pub fn commanded(&self, part: &str) -> Vec<Sent> {
+        let has = |sent: &&Sent| sent.body["metadata"]["cmd"].as_str().is_some_and(|command| command.contains(part));
+        self.state().sent.iter().filter(has).cloned().collect()
+    }
+
     /// Requests to URLs that contain this text.
     pub fn sent_to(&self, part: &str) -> Vec<Sent> {
         self.state().sent.iter().filter(|sent| sent.url.contains(part)).cloned().collect()
@@ -120,8 +134,12 @@ impl Net {
         self.changed.subscribe()
     }
 
-    fn reply(&self, url: &str) -> Reply {
+    fn reply(&self, url: &str, body: &Value) -> Reply {
         let mut state = self.state();
+        let command = body["metadata"]["cmd"].as_str().unwrap_or_default();
+        if let Some((_, replies)) = state.commands.iter_mut().find(|(part, _)| command.contains(part.as_str())) {
+            return next(replies);
+        }
         if url.contains("/api/v1/query") {
             let query = query(url);
             if let Some((_, replies)) = state.metrics.iter_mut().find(|(part, _)| query.contains(part.as_str())) {
@@ -194,6 +212,7 @@ impl Outbound for Net {
         let body: Value =
             request.body.as_deref().and_then(|body| serde_json::from_slice(body).ok()).unwrap_or_default();
         let headers = request.headers.iter().map(|(name, value)| (name.clone(), value.reveal().to_owned())).collect();
+        let sent_body = body.clone();
         let count = {
             let mut state = self.state();
             state.sent.push(Sent { url: url.clone(), body: body.clone(), headers, at: tokio::time::Instant::now() });
@@ -209,7 +228,7 @@ impl Outbound for Net {
             state.sent.len()
         };
         self.changed.send_replace(count);
-        answer(self.reply(&url), request.timeout).await
+        answer(self.reply(&url, &sent_body), request.timeout).await
     }
 }
 

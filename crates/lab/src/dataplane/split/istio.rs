@@ -12,10 +12,14 @@ use serde_json::Value;
 
 pub(super) fn way(objects: &dyn Objects, spread: &mut Spread, asked: &Asked) -> Option<Result<Way, NoWay>> {
     let services = objects.list("VirtualService", &asked.namespace);
-    let route = services
-        .iter()
-        .find(|one| list(one, "/spec/hosts").filter_map(Value::as_str).any(|host| is_host(host, asked)))?;
+    let route = services.iter().find(|one| is_for(one, asked))?;
     Some(within(route, spread, asked))
+}
+
+/// Whether it is about the Service that is called. `*` is any host; as requests name a Service here, it is that of the same name.
+fn is_for(route: &Value, asked: &Asked) -> bool {
+    let is_meant = |host: &str| is_host(host, asked) || (host == "*" && name_of(route) == asked.apex);
+    list(route, "/spec/hosts").filter_map(Value::as_str).any(is_meant)
 }
 
 fn within(route: &Value, spread: &mut Spread, asked: &Asked) -> Result<Way, NoWay> {

@@ -54,6 +54,18 @@ fn share(objects: &Fixed, asked: &Asked) -> usize {
 const WEIGHTED: &str =
     "[{route: [{destination: {host: shop-primary}, weight: 90}, {destination: {host: shop-canary}, weight: 10}]}]";
 
+/// A route for any host is that of the Service that is called, if it has its name; one that names the Service comes to the same.
+#[test]
+fn a_route_for_any_host() {
+    let route = |name: &str| {
+        format!(
+            "{{kind: VirtualService, metadata: {{name: {name}, namespace: test}}, spec: {{hosts: [\"*\"], http: {WEIGHTED}}}}}"
+        )
+    };
+    assert_eq!(share(&Fixed::of(&[SERVICE, &route("shop")]), &get("/")), 10);
+    assert_eq!(share(&Fixed::of(&[SERVICE, &route("other")]), &get("/")), 0);
+}
+
 #[test]
 fn ten_percent_are_ten_of_a_hundred_whoever_routes() {
     assert_eq!(share(&virtual_service(WEIGHTED), &get("/")), 10);
