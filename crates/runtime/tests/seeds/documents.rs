@@ -6,7 +6,7 @@ use lab::dataplane::split::{Asked, Way, way};
 use objects::diff::apply_merge_patch;
 use providers::alerts::Channel;
 use providers::http::Secret;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::fs;
 use std::path::Path;
 

@@ -12,7 +12,14 @@
 //!
 //! What is tested elsewhere, and what cannot be tested on these machines, is in the table of `docs/seeds.md`.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::needless_pass_by_value,
+    clippy::case_sensitive_file_extension_comparisons,
+    reason = "helpers of tests"
+)]
 
 #[path = "../harness/mod.rs"]
 mod harness;
