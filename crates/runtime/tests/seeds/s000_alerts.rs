@@ -68,11 +68,13 @@ async fn s000_19_the_chat_hears_of_the_beginning_and_the_end() {
 #[tokio::test(start_paused = true)]
 async fn s000_20_the_chat_hears_of_pods_that_do_not_start() {
     let world = backend().await;
+    // The pods from before are gone.
+    world.seconds(30).await;
     let why = "canary deployment backend.prod not ready: waiting for rollout to finish: 0 of 2 (readyThreshold 100%) updated replicas are available";
     world.merge(
         "deploy",
         "backend",
-        json!({"spec": {"template": {"metadata": {"annotations": {"sim/ready-after": "never"}}}}}),
+        json!({"spec": {"progressDeadlineSeconds": 600, "template": {"metadata": {"annotations": {"sim/ready-after": "never"}}}}}),
     );
     world.wait_for("Failed").await;
     world.assert_told(&format!("W Rolling back backend.prod progress deadline exceeded {why}"));

@@ -186,7 +186,6 @@ async fn s001_09_traffic_waits_while_pods_are_added() {
     let world = minimal().await;
     world.deploy(IMAGE);
     world.wait_told("canary weight 10").await;
-    world.settle().await;
     // The autoscaler wants more pods.
     world.merge("deploy", "forecast-primary", json!({"spec": {"replicas": 3}}));
     world.wait_told("W forecast-primary.weather not ready: waiting for rollout to finish: ").await;
@@ -237,7 +236,8 @@ async fn s001_11_the_progress_deadline() {
         objects.last_mut().unwrap()["spec"]["progressDeadlineSeconds"] = given;
         let world = initialized(&objects, "weather", "forecast").await;
         world.merge("deploy", "forecast", json!({"spec": {"progressDeadlineSeconds": 3600}}));
-        world.settle().await;
+        // The pods from before are gone.
+        world.seconds(30).await;
         world.deploy("registry.example.com/weather/forecast:none");
         world.merge(
             "deploy",

@@ -184,11 +184,13 @@ async fn s002_14_messages_to_slack() {
     world.net.values(ERRORS, &["31"]);
     world.deploy("registry.example.com/web/frontend:3.1.2");
     world.wait_for("Failed").await;
+    // The pods from before are gone.
+    world.seconds(30).await;
     world.net.values(ERRORS, &["0"]);
     world.merge(
         "deploy",
         "frontend",
-        json!({"spec": {"template": {"metadata": {"annotations": {"sim/ready-after": "never"}}}}}),
+        json!({"spec": {"progressDeadlineSeconds": 600, "template": {"metadata": {"annotations": {"sim/ready-after": "never"}}}}}),
     );
     world.wait_for("Progressing").await;
     world.wait_for("Failed").await;
