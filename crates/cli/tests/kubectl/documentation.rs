@@ -12,9 +12,10 @@ use std::process::Command;
 /// Pages with commands that are not tried here, and why.
 const PAGES_ELSEWHERE: &[(&str, &str)] = &[
     ("lab.md", "starts labs itself; its commands are those of the other tests in this folder"),
-    ("load-testing.md", "belongs to the load tester and is tried with it"),
+    ("load-generator.md", "belongs to the load tester, and is tried with it"),
+    ("load-testing.md", "belongs to the load tester, and is tried with it"),
     ("performance.md", "hours of measurements"),
-    ("install.md", "belongs to the charts and is tried with them, on a real API server"),
+    ("install.md", "belongs to the charts, and is tried with them on a real API server"),
 ];
 
 /// Commands that are not run here, by what is in them, and why.
