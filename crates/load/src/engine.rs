@@ -111,7 +111,7 @@ pub(crate) fn run<C: Client>(
     let results = std::thread::scope(|scope| {
         let begin = |crew| {
             let (shared, stop) = (Arc::clone(&shared), stop.clone());
-            scope.spawn(move || runtime()?.block_on(work(shared, crew, stop)))
+            scope.spawn(move || finish(runtime()?, work(shared, crew, stop)))
         };
         let running: Vec<_> = crews.into_iter().map(begin).collect();
         running.into_iter().map(std::thread::ScopedJoinHandle::join).collect::<Vec<_>>()
@@ -125,6 +125,13 @@ pub(crate) fn run<C: Client>(
 /// A runtime on this thread. Names are looked up on others, few of them.
 pub(crate) fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(4).build()
+}
+
+/// Runs to the end, and waits for nothing else: a name that is looked up for ever is nobody's concern any more.
+pub(crate) fn finish<T>(runtime: tokio::runtime::Runtime, work: impl Future<Output = T>) -> T {
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 /// One thread's workers, to the end.

@@ -47,6 +47,8 @@ pub(crate) struct Template {
     absolute: Uri,
     server: Endpoint,
     secure: bool,
+    /// The name that TLS asks for: that of the Host header, by which gateways choose.
+    name: String,
     headers: HeaderMap,
     body: Bytes,
     /// As it is written in HTTP/1.1.
@@ -79,7 +81,9 @@ impl Template {
         let target = if proxied && !secure { uri(format!("http://{authority}{path}"))? } else { uri(path)? };
         headers.insert(HOST, HeaderValue::from_str(&host).map_err(|_| "invalid Host header".to_owned())?);
         let wire = wire::request(&method, &target, &headers, &body);
-        Ok(Self { method, url, absolute, server, secure, headers, body, wire })
+        let asked = absolute.host().unwrap_or_default().trim_matches(['[', ']']);
+        let name = if asked.is_empty() { &server.host } else { asked }.to_owned();
+        Ok(Self { method, url, absolute, server, secure, name, headers, body, wire })
     }
 
     /// For HTTP/2.
@@ -193,7 +197,7 @@ impl Http {
         template: &Template,
         phases: &mut Phases,
     ) -> Result<Connection, Failure> {
-        let tls = template.secure.then(|| (Arc::clone(&common.tls), template.server.host.clone()));
+        let tls = template.secure.then(|| (Arc::clone(&common.tls), template.name.clone()));
         let route = Route { server: template.server.clone(), proxy: common.proxy.clone(), tls };
         let dialed = route.dial().await?;
         phases.dial += dialed.dial;

@@ -294,6 +294,7 @@ fn https_is_used_without_asking_for_a_good_certificate() {
         let seen = server.requests().pop().unwrap();
         assert_eq!(seen.line, format!("GET / {version}"));
         assert_eq!(seen.header("host"), Some("app.example.com"));
+        assert_eq!(seen.header("server name"), Some("app.example.com"), "gateways choose by it");
     }
 }
 

@@ -7,6 +7,7 @@
 use super::client::Channel;
 use super::options::Options;
 use super::status::{self, Status};
+use crate::engine;
 use anyhow::{Context as _, anyhow, bail};
 use http::HeaderMap;
 use prost_reflect::prost::Message as _;
@@ -80,7 +81,7 @@ pub(super) fn method(options: &Options, channel: &Channel, metadata: &HeaderMap)
         (Some(path), _) => from_file(Path::new(path), &options.import_paths)?,
         (None, Some(path)) => from_set(Path::new(path))?,
         (None, None) if service == HEALTH => compiled("health.proto", HEALTH_PROTO)?,
-        (None, None) => crate::engine::runtime()?.block_on(reflected(&service, channel, metadata))?,
+        (None, None) => engine::finish(engine::runtime()?, reflected(&service, channel, metadata))?,
     };
     let found = pool.get_service_by_name(&service).and_then(|found| found.methods().find(|one| one.name() == name));
     unary(&found.with_context(|| format!("Symbol not found: {service}.{name}"))?)

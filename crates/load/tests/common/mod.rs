@@ -174,11 +174,13 @@ pub(crate) fn secure(folder: &Path) -> Server {
         let (acceptor, seen) = (acceptor.clone(), Arc::clone(&seen));
         async move {
             let Ok(stream) = acceptor.accept(stream).await else { return };
+            let name = stream.get_ref().1.server_name().unwrap_or_default().to_owned();
             let answer = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
                 let line = format!("{} {} {:?}", request.method(), request.uri().path(), request.version());
                 let host = request.headers().get("host").map(|host| host.to_str().unwrap().to_owned());
                 let host = host.or(request.uri().authority().map(ToString::to_string)).unwrap();
-                let request = Request { line, headers: vec![("host".to_owned(), host)], body: String::new() };
+                let headers = vec![("host".to_owned(), host), ("server name".to_owned(), name.clone())];
+                let request = Request { line, headers, body: String::new() };
                 seen.lock().unwrap().push(request);
                 async { Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"ok\n")))) }
             });
