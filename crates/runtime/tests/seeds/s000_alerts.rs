@@ -84,7 +84,7 @@ async fn s000_20_the_chat_hears_of_pods_that_do_not_start() {
     assert_eq!((world.replicas("backend"), world.weights()), (0, (100, 0)));
 }
 
-/// The rule itself is tried with promtool, where the dashboards are.
+/// The rule itself is tried with promtool (`monitoring/alerts.test.yaml`).
 #[tokio::test(start_paused = true)]
 async fn s000_21_a_failed_release_shows_in_the_metric_of_the_alert_rule() {
     let world = backend().await;
