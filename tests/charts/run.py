@@ -140,6 +140,12 @@ def the_chart_makes_what_the_manifests_have():
     judge("one Prometheus", bundled, "ClusterRole/flagger-prometheus", "rules", find(base, "ClusterRole/flagger-prometheus")["rules"])
 
 
+def old_clusters_have_pod_security_policies():
+    objects = render("flagger", "--set", "rbac.pspEnabled=true", "--api-versions", "policy/v1beta1/PodSecurityPolicy")
+    judge("before Kubernetes 1.25", objects, "PodSecurityPolicy/flagger", "spec|privileged", False)
+    judge("before Kubernetes 1.25", objects, "RoleBinding/flagger-psp", "roleRef|name", "flagger-psp")
+
+
 def names_and_selectors_are_those_of_flagger():
     objects = render("flagger")
     own = {"app.kubernetes.io/name": "flagger", "app.kubernetes.io/instance": "flagger"}
@@ -162,17 +168,30 @@ def names_and_selectors_are_those_of_flagger():
         fail(f"order of the arguments: {order}")
 
 
+def flags_of(program):
+    """The flags of a program, from its own usage text; of the controller also from the page that is generated from its table. None: not built."""
+    binary = f"{ROOT}/target/debug/{program}"
+    if os.access(binary, os.X_OK):
+        text = subprocess.run([binary, "-h"], capture_output=True, text=True).stderr
+    elif program == "flagger":
+        with open(f"{ROOT}/docs/flags.md") as file:
+            text = file.read()
+    else:
+        (fail if os.environ.get("REQUIRE_HELM") else print)(f"left out: the arguments of {program} are not checked, because it is not built")
+        return None
+    return set(re.findall(r"^  -(\S+)", text, re.M)) or fail(f"{program} -h tells no flags")
+
+
 def every_argument_is_a_flag(outputs):
-    """Every -flag that a chart renders is in the table of flags of its program (docs/flags.md is generated from it)."""
-    with open(f"{ROOT}/docs/flags.md") as file:
-        known = set(re.findall(r"^  -(\S+)", file.read(), re.M))
+    """Every -flag that a chart or an overlay renders is one of its program."""
+    known = {f"./{program}": flags_of(program) for program in ("flagger", "loadtester")}
     for objects in outputs:
         for one in objects if isinstance(objects, list) else []:
-            command = at(one, cases.BOX + "command") or []
-            if command[:1] == ["./flagger"]:
-                for argument in command[1:]:
-                    if argument[1:].split("=")[0] not in known:
-                        fail(f"{argument} is not a flag of flagger")
+            words = [*(at(one, cases.BOX + "command") or []), *(at(one, cases.BOX + "args") or [])]
+            flags = known.get(words[0]) if words else None
+            for argument in words[1:] if flags else []:
+                if argument[1:].split("=")[0] not in flags:
+                    fail(f"{argument} is not a flag of {words[0]}")
 
 
 def kustomized(overlay):
@@ -267,6 +286,7 @@ def offline():
     defaults_are_allowed_and_known()
     the_chart_makes_what_the_manifests_have()
     names_and_selectors_are_those_of_flagger()
+    old_clusters_have_pod_security_policies()
     rows = [(name, *row) for name, (_, table) in cases.VALUES.items() for row in table]
     distinct = {json.dumps([name, values]): (name, values) for name, values, *_ in rows}
     rendered = dict(zip(distinct, in_parallel(lambda one: render(one[0], *settings(one[1])), distinct.values())))
@@ -285,9 +305,9 @@ def offline():
         if isinstance(rendered[path], str):
             fail(f"{path}: {rendered[path]}")
     rendered.update(documentation())
-    every_argument_is_a_flag(rendered.values())
     wrong_values()
     trees = overlays()
+    every_argument_is_a_flag([*rendered.values(), *trees.values()])
     print(f"{len(rendered)} outputs of the charts, {len(cases.WRONG)} refusals, {len(trees)} overlays rendered")
     return [(key, one) for key, one in rendered.items() if isinstance(one, list)] + [(f"kustomize/{key}", one) for key, one in trees.items()]
 

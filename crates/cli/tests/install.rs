@@ -9,11 +9,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_kubectl-flagger");
 
 /// Runs commands of the plugin, one a line, one after the other, on one lab; what each printed, with its exit code.
 fn on_a_lab(options: &[&str], lines: &str) -> Vec<String> {
-    let run = |line: &str| format!("echo '---'; '{PROGRAM}' {line} 2>&1; echo \"exit $?\"\n");
+    let run = |line: &str| format!("echo '=== next'; '{PROGRAM}' {line} 2>&1; echo \"exit $?\"\n");
     let script: String = lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(run).collect();
     let lab = Command::new(PROGRAM).arg("lab").args(options).args(["--", "sh", "-c", &script]).output().unwrap();
     let text = String::from_utf8(lab.stdout).unwrap();
-    text.split("---\n").skip(1).map(str::to_owned).collect()
+    text.split("=== next\n").skip(1).map(str::to_owned).collect()
 }
 
 fn plugin(arguments: &[&str]) -> Output {
@@ -147,4 +147,14 @@ fn what_is_asked_for_is_exported() {
     let rules = role["rules"].to_string();
     assert!(rules.contains("ingresses") && !rules.contains("virtualservices") && !rules.contains("leases"), "{rules}");
     assert_eq!(deployments.len(), 2, "the controller and Prometheus");
+}
+
+#[test]
+fn the_commands_of_the_documentation_work() {
+    let page = include_str!("../../../docs/install.md");
+    let commands: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("kubectl flagger ")).collect();
+    assert!(commands.len() > 3, "{commands:?}");
+    for (command, told) in commands.iter().zip(on_a_lab(&["--ready-after", "0"], &commands.join("\n"))) {
+        assert!(told.ends_with("exit 0\n"), "kubectl flagger {command}: {told}");
+    }
 }

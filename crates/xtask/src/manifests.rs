@@ -65,6 +65,7 @@ mod tests {
     #[test]
     fn versions_and_images_are_said_once() {
         assert_eq!(install::VERSION, controller::flags::VERSION);
+        assert_eq!(install::TESTER_VERSION, loadtester::flags::VERSION);
         for (chart, repository, version) in [
             ("flagger", install::REPOSITORY, install::VERSION),
             ("loadtester", install::TESTER_REPOSITORY, install::TESTER_VERSION),
