@@ -12,6 +12,7 @@ mod objects;
 mod outside;
 mod texts;
 mod trouble;
+mod webhooks;
 
 use crate::rng::Rng;
 use crate::{mutate, structure};
@@ -196,6 +197,13 @@ pub static TARGETS: &[Target] = &[
         form: Form::Bytes,
         seeds: outside::url_seeds,
         run: outside::url,
+    },
+    Target {
+        name: "webhook",
+        about: "the load tester: payloads, tasks, words of commands",
+        form: Form::Json,
+        seeds: webhooks::payload_seeds,
+        run: webhooks::payload,
     },
 ];
 
