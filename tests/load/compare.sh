@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Our load generator and `hey`, side by side against the same server: requests per second of CPU time (user and system), and how well each holds a rate.
-# Fails when ours makes less than twice the requests of hey per CPU second, or holds a rate not within 1 % up to half of what it sends without one.
+# Fails when ours prints something else, makes less than twice the requests of hey per CPU second, or holds a rate not within 1 % up to half of what it sends without one.
 #
 #   tests/load/compare.sh [COMMAND...]     COMMAND: what answers to `COMMAND hey ...`; default: the example program, built here
 #
@@ -36,9 +36,29 @@ measure() { # measure COMMAND...: requests, requests a second, CPU seconds, seco
     { echo "a request failed:" >&2; cat "$work/out" >&2; exit 1; }
 }
 
+# What both print and how they end, numbers and bars aside.
+alike() { # alike ARGUMENTS...
+  local tool
+  for tool in hey ours; do
+    local command=("$tools/hey")
+    [ $tool = hey ] || command=("${ours[@]}" hey)
+    local code=0
+    "${command[@]}" "$@" >"$work/out" 2>/dev/null || code=$?
+    { sed -E 's/[0-9]+(\.[0-9]+)?/N/g; s/■//g' "$work/out"; echo "exit code $code"; } >"$work/alike-$tool"
+  done
+  diff "$work/alike-hey" "$work/alike-ours" || { echo "hey $*: not printed alike"; failed=1; }
+}
+
 median() { sort -g | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
 
 failed=0
+alike -n 1000 -c 10 "$url"
+alike -n 20 -c 2 -o csv "$url"
+alike -z 1s -q 50 -c 2 -m POST -d '{}' "$url"
+for wrong in -bogus "-c x" "-n 2 -c 3" "-c 0" "-H nothing" ""; do
+  # shellcheck disable=SC2086 # arguments
+  alike $wrong ${wrong:+"$url"}
+done
 for workers in 4 50; do
   : >"$work/hey"
   : >"$work/ours"

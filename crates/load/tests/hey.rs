@@ -34,7 +34,7 @@ fn the_summary_is_laid_out_as_by_the_tool() {
         " secs\n  DNS-lookup:\t0.0000 secs, 0.0000 secs, 0.0000 secs\n  req write:\t0.0",
         " secs\n  resp wait:\t0.0",
         " secs\n  resp read:\t0.0",
-        " secs\n\nStatus code distribution:\n  [200]\t400 responses\n\n",
+        " secs\n\nStatus code distribution:\n  [200]\t400 responses\n\n\n\n",
     ];
     let mut rest = summary.as_str();
     for place in places {

@@ -48,7 +48,9 @@ fn write_summary(text: &mut String, report: &Report) -> std::fmt::Result {
     for (status, count) in &seen.statuses {
         writeln!(text, "  [{status}]\t{count} responses")?;
     }
-    if !seen.errors.is_empty() {
+    if seen.errors.is_empty() {
+        text.push_str("\n\n");
+    } else {
         writeln!(text, "\nError distribution:")?;
         for (error, count) in &seen.errors {
             writeln!(text, "  [{count}]\t{error}")?;
