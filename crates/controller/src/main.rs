@@ -6,6 +6,7 @@
 use controller::flags::{self, Options, Start};
 use controller::startup::{self, Exit};
 use program::clock::Clock;
+use program::health;
 use program::logging::{Encoding, Level, Logger};
 use program::signals;
 use std::io::Write as _;
@@ -25,6 +26,9 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
     let program = arguments.next().unwrap_or_else(|| "flagger".to_owned());
     let arguments: Vec<String> = arguments.collect();
+    if let Some(code) = health::asked(&arguments) {
+        return code;
+    }
     match flags::read(&program, &arguments, |name| std::env::var(name).ok()) {
         Start::Run { options, ignored } => start(*options, &ignored),
         Start::Print(text) => {

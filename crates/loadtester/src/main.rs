@@ -7,6 +7,7 @@ use loadtester::generators::{self, Links};
 use loadtester::process::{self, Processes};
 use loadtester::startup;
 use program::clock::Clock;
+use program::health;
 use program::logging::{Encoding, Level, Logger};
 use program::signals;
 use std::io::Write as _;
@@ -27,6 +28,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     if let Some((command, arguments)) = generators::called(&program, &arguments) {
         return u8::try_from(load::run(command, &arguments)).map_or(ExitCode::FAILURE, ExitCode::from);
+    }
+    if let Some(code) = health::asked(&arguments) {
+        return code;
     }
     match flags::read(&program, &arguments) {
         Start::Run { options, ignored } => start(&options, &ignored),

@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod goflag;
+pub mod health;
 pub mod logging;
 pub mod outbound;
 pub mod server;
