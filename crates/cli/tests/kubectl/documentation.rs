@@ -27,6 +27,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("--watch", "does not end; kubectl's watch of a release is another test"),
     ("for=condition=promoted", "minutes of real time, and a load tester; the rehearsals beside it take both"),
     ("cargo ", "builds the program"),
+    ("docker ", "needs a container engine; what the Dockerfiles describe is run by tests/images"),
 ];
 
 fn pages(folder: &Path) -> Vec<PathBuf> {
