@@ -17,7 +17,7 @@ fn weights_that_overshoot_say_which() {
 
 #[test]
 fn weights_that_descend_never_end() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "[2, 5, 10, 20, 40]", "[40, 20]");
+    let broken = Broken::of("catalog").replace("canary.yaml", "[2, 5, 10, 20, 40]", "[40, 20]");
     assert_findings(
         &broken,
         1,
@@ -65,7 +65,7 @@ fn an_interval_may_be_unreadable() {
 
 #[test]
 fn bounds_that_nothing_can_keep() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "min: 99.5", "min: 99.5\n        max: 90");
+    let broken = Broken::of("catalog").replace("canary.yaml", "min: 99.5", "min: 99.5\n        max: 90");
     assert_findings(
         &broken,
         1,
@@ -118,7 +118,7 @@ fn a_variable_that_the_query_needs() {
 
 #[test]
 fn a_function_that_there_is_not() {
-    let broken = Broken::of("nginx-latency").replace("latency.yaml", "{{ ingress }}", "{{ ingres }}");
+    let broken = Broken::of("catalog").replace("latency.yaml", "{{ ingress }}", "{{ ingres }}");
     assert_findings(
         &broken,
         1,
@@ -130,7 +130,7 @@ fn a_function_that_there_is_not() {
 
 #[test]
 fn a_template_that_cannot_be_read() {
-    let broken = Broken::of("nginx-latency").replace("latency.yaml", "{{ ingress }}", "{{ ingress }");
+    let broken = Broken::of("catalog").replace("latency.yaml", "{{ ingress }}", "{{ ingress }");
     assert_findings(
         &broken,
         1,
@@ -142,7 +142,7 @@ fn a_template_that_cannot_be_read() {
 
 #[test]
 fn a_metric_source_without_scheme() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "latency.yaml",
         "http://prometheus.monitoring:9090",
         "prometheus.monitoring:9090",
@@ -158,7 +158,7 @@ fn a_metric_source_without_scheme() {
 
 #[test]
 fn a_template_of_another_name() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "canary.yaml",
         "        name: latency\n    webhooks",
         "        name: latencies\n    webhooks",

@@ -76,5 +76,5 @@ fn no_field_of_an_istio_release_makes_it_panic() {
 
 #[test]
 fn no_field_of_an_nginx_release_makes_it_panic() {
-    assert_calm("nginx-latency");
+    assert_calm("catalog");
 }

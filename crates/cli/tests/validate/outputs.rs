@@ -120,7 +120,7 @@ fn warnings_end_with_0_unless_they_count() {
 #[test]
 fn what_is_missing_is_an_error_where_everything_is_given() {
     let missing =
-        Broken::of("nginx-latency").replace("canary.yaml", "        name: latency\n    w", "        name: slow\n    w");
+        Broken::of("catalog").replace("canary.yaml", "        name: latency\n    w", "        name: slow\n    w");
     assert_eq!(validate(&missing, &[]).code, 0);
     let complete = validate(&missing, &["--complete"]);
     assert_eq!(complete.code, 1);

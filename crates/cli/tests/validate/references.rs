@@ -21,7 +21,7 @@ fn a_spec_that_the_controller_refuses() {
 
 #[test]
 fn fields_with_a_successor() {
-    let broken = Broken::of("nginx-latency")
+    let broken = Broken::of("catalog")
         .replace("canary.yaml", "    apiVersion: autoscaling/v2\n", "    apiVersion: autoscaling/v2beta2\n")
         .replace("canary.yaml", "      thresholdRange:\n        min: 99.5\n", "      threshold: 99.5\n");
     assert_findings(
@@ -68,7 +68,7 @@ fn a_secret_of_a_receiver_that_is_missing() {
 
 #[test]
 fn an_ingress_that_is_missing() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "catalog.yaml",
         "kind: Ingress\nmetadata:\n  name: catalog",
         "kind: Ingress\nmetadata:\n  name: catalog-public",
@@ -97,7 +97,7 @@ fn a_gateway_that_is_missing() {
 
 #[test]
 fn an_autoscaler_of_another_workload() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "catalog.yaml",
         "    kind: Deployment\n    name: catalog\n",
         "    kind: Deployment\n    name: catalogue\n",
@@ -139,11 +139,8 @@ fn a_weight_that_is_no_percentage() {
 
 #[test]
 fn a_maximum_beside_a_list_of_weights() {
-    let broken = Broken::of("nginx-latency").replace(
-        "canary.yaml",
-        "    threshold: 4\n",
-        "    threshold: 4\n    maxWeight: 30\n",
-    );
+    let broken =
+        Broken::of("catalog").replace("canary.yaml", "    threshold: 4\n", "    threshold: 4\n    maxWeight: 30\n");
     assert_findings(
         &broken,
         0,
@@ -155,7 +152,7 @@ fn a_maximum_beside_a_list_of_weights() {
 
 #[test]
 fn a_template_under_a_built_in_name() {
-    let broken = Broken::of("nginx-latency")
+    let broken = Broken::of("catalog")
         .replace("canary.yaml", "    - name: latency", "    - name: request-duration")
         .replace("canary.yaml", "max: 0.5", "max: 500");
     assert_findings(
@@ -169,7 +166,7 @@ fn a_template_under_a_built_in_name() {
 
 #[test]
 fn a_metric_without_bounds() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "      thresholdRange:\n        max: 0.5\n", "");
+    let broken = Broken::of("catalog").replace("canary.yaml", "      thresholdRange:\n        max: 0.5\n", "");
     assert_findings(
         &broken,
         0,
@@ -181,7 +178,7 @@ fn a_metric_without_bounds() {
 
 #[test]
 fn a_metric_with_a_window_that_is_none() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "interval: 2m", "interval: 2minutes");
+    let broken = Broken::of("catalog").replace("canary.yaml", "interval: 2m", "interval: 2minutes");
     assert_findings(
         &broken,
         1,

@@ -30,7 +30,7 @@ fn a_number_in_quotes_is_told() {
 
 #[test]
 fn a_value_that_is_not_allowed_is_compared_with_those_that_are() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "provider: nginx", "provider: nginxx");
+    let broken = Broken::of("catalog").replace("canary.yaml", "provider: nginx", "provider: nginxx");
     assert_findings(
         &broken,
         1,
@@ -160,7 +160,7 @@ fn yaml_that_is_none_ends_with_2() {
 /// Numbers of the schema may be fractions where the controller has none.
 #[test]
 fn all_fields_that_cannot_be_read_are_told_and_the_rest_is_checked() {
-    let broken = Broken::of("nginx-latency")
+    let broken = Broken::of("catalog")
         .replace("canary.yaml", "targetPort: http", "targetPort: 99999999999")
         .replace("canary.yaml", "threshold: 4", "threshold: 1.5")
         .replace("canary.yaml", "max: 0.5", "max: 0.5\n        min: 3");

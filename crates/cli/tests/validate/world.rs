@@ -5,7 +5,7 @@ use crate::breaking::Broken;
 
 #[test]
 fn a_port_misspelt() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "targetPort: http", "targetPort: htttp");
+    let broken = Broken::of("catalog").replace("canary.yaml", "targetPort: http", "targetPort: htttp");
     assert_findings(
         &broken,
         1,
@@ -17,7 +17,7 @@ fn a_port_misspelt() {
 
 #[test]
 fn a_port_that_no_container_declares() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "targetPort: http", "targetPort: 8080");
+    let broken = Broken::of("catalog").replace("canary.yaml", "targetPort: http", "targetPort: 8080");
     assert_findings(
         &broken,
         0,
@@ -29,7 +29,7 @@ fn a_port_that_no_container_declares() {
 
 #[test]
 fn a_target_without_selector_label() {
-    let broken = Broken::of("nginx-latency").replace("catalog.yaml", "      app: catalog", "      component: catalog");
+    let broken = Broken::of("catalog").replace("catalog.yaml", "      app: catalog", "      component: catalog");
     assert_findings(
         &broken,
         1,
@@ -41,7 +41,7 @@ fn a_target_without_selector_label() {
 
 #[test]
 fn a_target_whose_selector_misses_its_pods() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "catalog.yaml",
         "  template:\n    metadata:\n      labels:\n        app: catalog",
         "  template:\n    metadata:\n      labels:\n        app: catalogue",
@@ -73,7 +73,7 @@ fn replicas_beside_an_autoscaler() {
 
 #[test]
 fn an_autoscaler_that_the_canary_does_not_name() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "canary.yaml",
         "  autoscalerRef:\n    apiVersion: autoscaling/v2\n    kind: HorizontalPodAutoscaler\n    name: catalog\n",
         "",
@@ -105,7 +105,7 @@ fn an_autoscaler_in_another_namespace() {
 
 #[test]
 fn an_autoscaler_upside_down() {
-    let broken = Broken::of("nginx-latency").replace("catalog.yaml", "minReplicas: 2", "minReplicas: 9");
+    let broken = Broken::of("catalog").replace("catalog.yaml", "minReplicas: 2", "minReplicas: 9");
     assert_findings(
         &broken,
         1,
@@ -161,7 +161,7 @@ fn a_target_misspelt() {
 
 #[test]
 fn an_ingress_with_another_port() {
-    let broken = Broken::of("nginx-latency").replace("catalog.yaml", "number: 80", "number: 8080");
+    let broken = Broken::of("catalog").replace("catalog.yaml", "number: 80", "number: 8080");
     assert_findings(
         &broken,
         1,
@@ -173,7 +173,7 @@ fn an_ingress_with_another_port() {
 
 #[test]
 fn an_ingress_that_leads_elsewhere() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "catalog.yaml",
         "          service:\n            name: catalog",
         "          service:\n            name: catalogue",
@@ -189,7 +189,7 @@ fn an_ingress_that_leads_elsewhere() {
 
 #[test]
 fn nginx_without_an_ingress() {
-    let broken = Broken::of("nginx-latency").replace(
+    let broken = Broken::of("catalog").replace(
         "canary.yaml",
         "  ingressRef:\n    apiVersion: networking.k8s.io/v1\n    kind: Ingress\n    name: catalog\n",
         "",
@@ -205,7 +205,7 @@ fn nginx_without_an_ingress() {
 
 #[test]
 fn weights_without_a_router() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "provider: nginx", "provider: kubernetes");
+    let broken = Broken::of("catalog").replace("canary.yaml", "provider: nginx", "provider: kubernetes");
     assert_findings(
         &broken,
         0,
@@ -217,7 +217,7 @@ fn weights_without_a_router() {
 
 #[test]
 fn a_provider_that_is_not_built() {
-    let broken = Broken::of("nginx-latency").replace("canary.yaml", "provider: nginx", "provider: traefik");
+    let broken = Broken::of("catalog").replace("canary.yaml", "provider: nginx", "provider: traefik");
     assert_findings(
         &broken,
         1,
