@@ -8,10 +8,10 @@ pub(super) fn payload_seeds() -> Vec<Vec<u8>> {
     inputs([
         r#"{"name":"podinfo","namespace":"test","phase":"Progressing","checksum":"85d557f47b","metadata":{"cmd":"hey -z 1m http://podinfo","type":"cmd"}}"#,
         r#"{"NAME":"podinfo","metadata":{"type":"bash","cmd":"true","returnCmdOutput":"true"}}"#,
-        r#"{"metadata":{"type":"helmv3","cmd":"test podinfo --set a=\\"b c\\""}}"#,
+        r#"{"metadata":{"type":"helmv3","cmd":"test podinfo --set a=\"b c\""}}"#,
         r#"{"metadata":{"type":"ngrinder","server":"http://grinder/","clone":"7","username":"a","passwd":"a2V5","pollInterval":"1s"}}"#,
         r#"{"metadata":{"type":"concord","server":"https://concord","org":"o","project":"p","repo":"r","entrypoint":"e","endpoint":"x","apiKeyPath":"/","pollInterval":"5","pollTimeout":"30","arguments.a":"b"}}"#,
-        "null",
+        r#"{"metadata":{"cmd":""}}"#,
     ])
 }
 
