@@ -23,7 +23,7 @@ pub enum Unread {
     /// It is longer than [`LONGEST`].
     #[error("the request body is longer than {LONGEST} bytes")]
     TooLong,
-    /// It took longer than [`PATIENCE`].
+    /// It took longer than a minute.
     #[error("the request body did not arrive within {} s", PATIENCE.as_secs())]
     TooSlow,
     /// The connection broke.
