@@ -5,7 +5,8 @@
 //! Source: operations notes, sections 1.2 and 1.3.
 
 use api::{GoDuration, Settings};
-use program::goflag::{self, Field, Flag, FlagError, Ignored};
+use program::goflag::{Field, Flag, Ignored};
+use program::launch;
 
 /// The version whose behaviour this program has, as `-version`, the metric `flagger_info` and the log name it.
 pub const VERSION: &str = "1.44.0";
@@ -236,32 +237,13 @@ pub static FLAGS: &[Flag<Options>] = &[
 ];
 
 /// What to do after the command line was read.
-pub enum Start {
-    /// Run. `ignored`: arguments after the first positional one, which had no effect.
-    Run {
-        /// What to run with.
-        options: Box<Options>,
-        /// Arguments that had no effect.
-        ignored: Vec<String>,
-    },
-    /// Print this on stdout and exit with 0.
-    Print(String),
-    /// Print this on stderr and exit with the code: 0 for help, 2 for a mistake.
-    Leave {
-        /// A message or the usage text, or both; ends with a line break.
-        text: String,
-        /// The exit code.
-        code: u8,
-    },
-}
+pub type Start = launch::Start<Options>;
 
 /// Reads the command line. `environment` gives the value of a variable.
 pub fn read(program: &str, arguments: &[String], environment: impl Fn(&str) -> Option<String>) -> Start {
-    let mut options = Options::default();
-    let ignored = match goflag::parse(FLAGS, arguments, &mut options) {
-        Ok(ignored) => ignored,
-        Err(FlagError::Help) => return Start::Leave { text: goflag::usage(program, FLAGS), code: 0 },
-        Err(error) => return Start::Leave { text: format!("{error}\n{}", goflag::usage(program, FLAGS)), code: 2 },
+    let (mut options, ignored) = match launch::read(program, arguments, FLAGS) {
+        Start::Run { options, ignored } => (options, ignored),
+        other => return other,
     };
     if options.version {
         return Start::Print(format!("Flagger version {VERSION} revision  {REVISION}\n"));
@@ -271,7 +253,7 @@ pub fn read(program: &str, arguments: &[String], environment: impl Fn(&str) -> O
         return Start::Leave { text, code: 2 };
     }
     options.override_by(environment);
-    Start::Run { options: Box::new(options), ignored }
+    Start::Run { options, ignored }
 }
 
 impl Options {

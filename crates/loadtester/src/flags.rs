@@ -3,7 +3,8 @@
 //! Source: load tester notes, section 1.1.
 
 use api::GoDuration;
-use program::goflag::{self, Field, Flag, FlagError};
+use program::goflag::{Field, Flag};
+use program::launch;
 
 /// The version whose behaviour this program has.
 pub const VERSION: &str = "0.38.0";
@@ -71,33 +72,13 @@ pub static FLAGS: &[Flag<Options>] = &[
 ];
 
 /// What to do after the command line was read.
-#[derive(Debug)]
-pub enum Start {
-    /// Run. `ignored`: arguments after the first positional one, which had no effect.
-    Run {
-        /// What was asked for.
-        options: Options,
-        /// What had no effect.
-        ignored: Vec<String>,
-    },
-    /// Print to stdout and end well.
-    Print(String),
-    /// Print to stderr and end.
-    Leave {
-        /// The text.
-        text: String,
-        /// The exit code.
-        code: u8,
-    },
-}
+pub type Start = launch::Start<Options>;
 
 /// Reads the command line.
 pub fn read(program: &str, arguments: &[String]) -> Start {
-    let mut options = Options::default();
-    let ignored = match goflag::parse(FLAGS, arguments, &mut options) {
-        Ok(ignored) => ignored,
-        Err(FlagError::Help) => return Start::Leave { text: goflag::usage(program, FLAGS), code: 0 },
-        Err(error) => return Start::Leave { text: format!("{error}\n{}", goflag::usage(program, FLAGS)), code: 2 },
+    let (mut options, ignored) = match launch::read(program, arguments, FLAGS) {
+        Start::Run { options, ignored } => (options, ignored),
+        other => return other,
     };
     if options.version {
         return Start::Print(format!("loadtester version {VERSION} revision {REVISION}\n"));
@@ -123,7 +104,7 @@ mod tests {
 
     fn options(arguments: &[&str]) -> Options {
         match start(arguments) {
-            Start::Run { options, .. } => options,
+            Start::Run { options, .. } => *options,
             other => panic!("{other:?}"),
         }
     }

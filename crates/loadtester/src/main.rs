@@ -2,23 +2,20 @@
 //!
 //! Exit codes: 0 after `-version`, `-help` and a requested stop; 1 after anything fatal and a second signal; 2 after mistakes on the command line.
 
-use loadtester::flags::{self, Options, Start};
+use loadtester::flags::{self, Options};
 use loadtester::generators::{self, Links};
 use loadtester::process::{self, Processes};
 use loadtester::startup;
-use program::clock::Clock;
 use program::health;
-use program::logging::{Encoding, Level, Logger};
+use program::launch::{self, Log};
 use program::signals;
-use std::io::Write as _;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, warn};
 
-/// How long threads may take to notice that the process ends.
-const FAREWELL: Duration = Duration::from_millis(100);
 /// Orphans are buried together with those that die soon after.
 const WAKE: Duration = Duration::from_millis(100);
 
@@ -32,54 +29,18 @@ fn main() -> ExitCode {
     if let Some(code) = health::asked(&arguments) {
         return code;
     }
-    match flags::read(&program, &arguments) {
-        Start::Run { options, ignored } => start(&options, &ignored),
-        Start::Print(text) => {
-            // Nobody listens to a complaint about stdout.
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
-        }
-        Start::Leave { text, code } => {
-            eprint!("{text}");
-            ExitCode::from(code)
-        }
-    }
+    launch::launch(flags::read(&program, &arguments), |options, ignored| start(&options, ignored))
 }
 
-/// Logs, then runs.
 fn start(options: &Options, ignored: &[String]) -> ExitCode {
-    let (level, known) = Level::named(&options.log_level);
-    let logger = Encoding::named(&options.zap_encoding).and_then(|encoding| {
-        let logger = Logger::new(level, encoding, Clock::System, std::io::stderr());
-        tracing::subscriber::set_global_default(logger).map_err(|error| error.to_string())
-    });
-    if let Err(error) = logger {
-        eprintln!("Error creating logger: {error}");
-        return ExitCode::FAILURE;
-    }
+    let levels = "debug, info, warning, error, fatal, panic";
     // One request that goes wrong is no reason to end all others.
-    std::panic::set_hook(Box::new(|panic| error!("{panic}")));
-    if !known {
-        warn!(
-            "Unknown log level {:?}: info is meant; known are debug, info, warning, error, fatal, panic",
-            options.log_level
-        );
-    }
-    if !ignored.is_empty() {
-        warn!("Arguments after the first that is no flag are ignored: {}", ignored.join(" "));
-    }
-    // An error says that there is a provider already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            error!(fatal = true, "Error starting threads: {error}");
-            return ExitCode::FAILURE;
-        }
-    };
-    let code = runtime.block_on(run(options));
-    runtime.shutdown_timeout(FAREWELL);
-    code
+    let on_panic = |panic: &PanicHookInfo<'_>| error!("{panic}");
+    launch::work(
+        Log { level: &options.log_level, levels, encoding: &options.zap_encoding, on_panic },
+        ignored,
+        run(options),
+    )
 }
 
 async fn run(options: &Options) -> ExitCode {

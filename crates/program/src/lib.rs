@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod goflag;
 pub mod health;
+pub mod launch;
 pub mod logging;
 pub mod outbound;
 pub mod server;
