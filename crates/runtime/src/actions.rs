@@ -2,6 +2,7 @@
 
 use crate::cluster::{ApiError, Cluster};
 use crate::keeper::Keeper;
+use crate::rivals::Rivals;
 use crate::slim::Slim;
 use crate::view::{FINALIZER, View};
 use api::CanaryStatus;
@@ -292,7 +293,11 @@ impl Keeper {
         subresource: Option<&str>,
         failure: &str,
     ) -> Result<(), Failure> {
-        match self.patch_version(target, patch, &view.object, subresource).await {
+        self.rivals(view, Rivals::write);
+        let answer = self.patch_version(view, target, patch, subresource).await;
+        let known = answer.as_ref().map_or_else(ApiError::is_answer, |_| true);
+        self.rivals(view, |rivals| rivals.wrote(known));
+        match answer {
             Ok(object) => {
                 self.take_own_canary(&object);
                 view.object = Arc::new(object);
@@ -305,16 +310,23 @@ impl Keeper {
         }
     }
 
+    /// Takes a note about who writes the Canary.
+    fn rivals(&self, view: &View, note: impl FnOnce(&mut Rivals)) {
+        if let Some(entry) = self.world.state().same(&view.key, &view.rollout.uid) {
+            note(&mut entry.rivals);
+        }
+    }
+
     /// Patches the version that was decided upon, or a newer one that is the same to every decision: what was done already (events told, routes moved)
     /// need not be done again only because somebody has changed a label meanwhile.
     async fn patch_version(
         &self,
+        view: &View,
         target: &ObjectRef,
         patch: &Value,
-        seen: &Value,
         subresource: Option<&str>,
     ) -> Result<Value, ApiError> {
-        let cluster = &self.clusters.main;
+        let (cluster, seen) = (&self.clusters.main, &*view.object);
         let send = async |object: &Value| {
             let version = objects::paths::text(object, "/metadata/resourceVersion").to_owned();
             let answer = cluster.merge(target, patch, Some(&version), subresource).await;
@@ -327,6 +339,9 @@ impl Keeper {
                 match cluster.get(target).await {
                     Ok(present) if is_same_to_decisions(seen, &present) => send(&present).await,
                     Ok(present) => {
+                        if seen.get("status") != present.get("status") {
+                            self.rivals(view, Rivals::conflict);
+                        }
                         // The next look decides on what it is now.
                         self.take_own_canary(&present);
                         Err(error)

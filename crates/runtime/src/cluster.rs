@@ -55,6 +55,11 @@ impl ApiError {
         self.code == 404
     }
 
+    /// The server has decided: a write that ended so was not carried out. Without an answer, and after an error of the server, it may have been.
+    pub fn is_answer(&self) -> bool {
+        (400..500).contains(&self.code)
+    }
+
     /// The message as a missing kind is told: the server has no words of its own for it.
     fn of_status(status: &Status, verb: &str, kind: &Kind) -> Self {
         let unknown_path =

@@ -7,6 +7,7 @@ use crate::notify::Courier;
 use crate::outbound::Outbound;
 use crate::queue::Key;
 use crate::repairs::Repairs;
+use crate::rivals::Rivals;
 use crate::slim::{Slim, by_metadata};
 use crate::telemetry::Telemetry;
 use crate::view::{Look, View, look, register};
@@ -17,7 +18,8 @@ use jiff::{SignedDuration, Timestamp};
 use objects::kind::CANARY;
 use objects::{ObjectRef, Snapshot};
 use rollout::{
-    Action, Alert, Announcement, Answers, Decision, Event, EventKind, Memory, Next, Plan, decide, decide_failed,
+    Action, Alert, Announcement, Answers, Decision, Event, EventKind, Memory, Next, Payload, Plan, decide,
+    decide_failed,
 };
 use serde::Deserialize as _;
 use serde_json::Value;
@@ -210,6 +212,7 @@ impl Keeper {
             Look::Gone => Turn::Until(None),
             Look::Incomplete(missing) => self.fetch(key, missing, visit).await,
             Look::Complete(mut view) => {
+                self.tell_of_rivals(&view);
                 let decision = decide(&view.rollout, &view.seen);
                 view.contents = std::mem::take(&mut visit.contents);
                 let turn = self.carry_out(&mut view, decision, visit).await;
@@ -409,6 +412,20 @@ impl Keeper {
         Turn::Pause(pause(failures))
     }
 
+    /// Two installations that look after the same Canary both act on it.
+    fn tell_of_rivals(&self, view: &View) {
+        let news = self.world.state().same(&view.key, &view.rollout.uid).is_some_and(|entry| entry.rivals.news());
+        if news {
+            let message = format!(
+                "Somebody else keeps writing the status of {}: is another installation of Flagger looking after namespace {}? Remove one of them, or give each a namespace of its own (-namespace)",
+                view.rollout.full_name(),
+                view.rollout.namespace
+            );
+            let payload = Payload::of(&view.seen.status, view.seen.status.phase);
+            self.tell(view, &Event { kind: EventKind::Warning, message, payload });
+        }
+    }
+
     /// Tells an event: log, Kubernetes event, event webhooks.
     pub(crate) fn tell(&self, view: &View, event: &Event) {
         log(view, event);
@@ -443,7 +460,7 @@ impl Keeper {
         };
         let mut state = self.world.state();
         state.unreadable.remove(&key);
-        let now = Instant::now();
+        let (now, leads) = (Instant::now(), state.open);
         let mut reborn = false;
         if let Some(entry) = state.canaries.get_mut(&key) {
             let (new, old) = (object.version, entry.version);
@@ -453,6 +470,9 @@ impl Keeper {
             reborn = entry.canary.metadata.uid != canary.metadata.uid;
             if reborn {
                 (entry.memory, entry.failures, entry.repairs) = (Memory::default(), 0, Repairs::default());
+                entry.rivals = Rivals::default();
+            } else if leads && entry.canary.status != canary.status {
+                entry.rivals.change();
             }
             if !entry.take(object, canary) {
                 return;
@@ -467,6 +487,7 @@ impl Keeper {
                 reads: Box::default(),
                 failures: 0,
                 repairs: Repairs::default(),
+                rivals: Rivals::default(),
             };
             let count = state.add_canary(key.clone(), entry);
             self.telemetry.canaries(&key.namespace, count);

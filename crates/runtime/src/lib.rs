@@ -17,6 +17,7 @@ pub mod permissions;
 mod questions;
 mod queue;
 mod repairs;
+mod rivals;
 mod slim;
 mod store;
 pub mod telemetry;

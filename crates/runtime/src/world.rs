@@ -4,6 +4,7 @@
 
 use crate::queue::{Key, Queue};
 use crate::repairs::Repairs;
+use crate::rivals::Rivals;
 use crate::slim::{Slim, by_metadata};
 use crate::store::{Health, Known, Store};
 use api::Canary;
@@ -33,6 +34,8 @@ pub(crate) struct Entry {
     pub(crate) failures: u32,
     /// How often its objects were repaired lately.
     pub(crate) repairs: Repairs,
+    /// Whether somebody else writes its status.
+    pub(crate) rivals: Rivals,
 }
 
 /// A config's digest, for one version of it.
@@ -442,6 +445,7 @@ mod tests {
             reads: Box::default(),
             failures: 0,
             repairs: Repairs::default(),
+            rivals: Rivals::default(),
         };
         state.canaries.insert(key.clone(), entry);
         state.set_reads(&key, &BTreeSet::from([DEPLOYMENT.object("n", "web")]));

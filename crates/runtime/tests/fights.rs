@@ -53,3 +53,24 @@ async fn l_29_two_canaries_on_one_target() {
     println!("two Canaries on one target: {writes} writes in a minute");
     assert!(writes <= 120, "{writes} writes in a minute");
 }
+
+#[tokio::test(start_paused = true)]
+async fn s003_18_a_second_installation_is_noticed() {
+    let mut world = World::initialized("istio", steps(10, 50)).await;
+    world.rival().await;
+    world.deploy("demo:2");
+    world.wait_for("Succeeded").await;
+    let warning = "Somebody else keeps writing the status of cart.shop: is another installation of Flagger looking after namespace shop?";
+    let told = world.told(warning);
+    assert!((1..=2).contains(&told), "each tells it once: {}", world.report());
+    // One alone has nothing to say about its own writes, nor about those of its earlier lives.
+    let mut alone = World::initialized("istio", steps(10, 50)).await;
+    alone.restart().await;
+    alone.deploy("demo:2");
+    alone.wait_for("Succeeded").await;
+    // Nor about a person who edits the status.
+    let patch = json!({"status": {"failedChecks": 1}});
+    alone.lab.merge_status("canary", "shop", "cart", &patch).unwrap();
+    alone.seconds(60).await;
+    assert_eq!(alone.told("Somebody else"), 0, "{}", alone.report());
+}

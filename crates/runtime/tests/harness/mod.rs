@@ -74,6 +74,8 @@ pub struct World {
     config: Config,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
+    /// Second installations, which run as long as this lives.
+    rivals: Vec<watch::Sender<bool>>,
     start: Instant,
     lives: usize,
 }
@@ -104,7 +106,21 @@ impl World {
         };
         let (stop, task) = run(config.clone()).await;
         let (space, subject, start) = ("shop".to_owned(), "cart".to_owned(), Instant::now());
-        Self { lab, net, telemetry, faults, clock, space, subject, config, stop, task, start, lives: 1 }
+        Self {
+            lab,
+            net,
+            telemetry,
+            faults,
+            clock,
+            space,
+            subject,
+            config,
+            stop,
+            task,
+            rivals: Vec::new(),
+            start,
+            lives: 1,
+        }
     }
 
     /// From here on the namespace is not `shop` and the Canary not `cart`, but these. The namespace is made if there is none.
@@ -177,6 +193,13 @@ impl World {
         self.config.clusters = clusters(&self.lab, &self.name(), &self.faults);
         self.config.outbound = Arc::new(Mortal { net: Arc::clone(&self.net), faults: self.faults.clone() });
         (self.stop, self.task) = run(self.config.clone()).await;
+    }
+
+    /// Starts another operator beside the present one, as a second installation does.
+    pub async fn rival(&mut self) {
+        let clusters = clusters(&self.lab, "rival", &Faults::default());
+        let (stop, _task) = run(Config { clusters, ..self.config.clone() }).await;
+        self.rivals.push(stop);
     }
 
     /// The user agent of the present operator.
