@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # static.sh ARCHITECTURE PROGRAM...: builds programs for Linux, each as one static file (musl), and prints where they are. ARCHITECTURE as images call it: amd64,
 # arm64. Any machine builds for any: the C compiler and linker are zig's, from PyPI's package, kept in a cache. Needs Rust (with rustup) and Python's pip.
-# PROFILE in the environment is another profile of cargo than `dist`; FLAGGER_REVISION is shown by -version.
+# PROFILE in the environment is another profile of cargo than `dist`, FURTHER are further arguments for cargo; FLAGGER_REVISION is shown by -version.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 case $1 in
@@ -25,7 +25,8 @@ if [ ! -x "$tools/bin/cargo-zigbuild" ]; then
 fi
 rustup target add "$target" >&2
 export PATH=$tools/bin:$PATH PYTHONPATH=$tools${PYTHONPATH:+:$PYTHONPATH}
-cargo zigbuild --quiet --profile "$profile" --target "$target" "${packages[@]}" >&2
+# shellcheck disable=SC2086 # they are meant to be split
+cargo zigbuild --quiet --profile "$profile" --target "$target" "${packages[@]}" ${FURTHER:-} >&2
 for program in "$@"; do
   echo "target/$target/$profile/$program"
 done

@@ -3,6 +3,7 @@
 # Fails when ours prints something else, makes less than twice the requests of hey per CPU second, or holds a rate not within 1 % up to half of what it sends without one.
 #
 #   tests/load/compare.sh [COMMAND...]     COMMAND: what answers to `COMMAND hey ...`; default: the example program, built here
+#   ANSWER: the program that answers, if it is built already (crates/load/examples/answer.rs)
 #
 # Needs Rust and Go; hey is built once, into $LOAD_TOOLS (~/.cache/load-tools). Three rounds, of which the median counts.
 set -euo pipefail
@@ -14,12 +15,15 @@ hey_version=v0.1.4
 
 [ -x "$tools/hey" ] || GOBIN="$tools" GOFLAGS=-mod=mod go install "github.com/rakyll/hey@$hey_version"
 target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-cargo build --release --quiet -p load --examples
-ours=("$target/release/examples/load")
-[ $# -eq 0 ] || ours=("$@")
+ours=("$@")
+if [ $# -eq 0 ] || [ -z "${ANSWER:-}" ]; then
+  cargo build --release --quiet -p load --examples
+  ANSWER=$target/release/examples/answer
+  [ $# -gt 0 ] || ours=("$target/release/examples/load")
+fi
 
 work=$(mktemp -d)
-"$target/release/examples/answer" >"$work/port" &
+"$ANSWER" >"$work/port" &
 server=$!
 trap 'kill $server 2>/dev/null; rm -rf "$work"' EXIT
 until [ -s "$work/port" ]; do sleep 0.1; done
