@@ -340,3 +340,17 @@ DOCUMENTS = [
      "--set slack.url=https://hooks.slack.com/services/YOUR/SLACK/WEBHOOK",
      [(D, BOX + "command", has("-slack-channel=general", "-slack-user=flagger", "-slack-url=https://hooks.slack.com/services/YOUR/SLACK/WEBHOOK"))]),
 ]
+
+# Folders of examples/ with HelmReleases of these charts: what they make by the values that are there.
+RELEASES = [
+    ("gitops-istio/flagger", "S000-03, S000-19", [
+        (D, BOX + "command", has("-mesh-provider=istio", "-metrics-server=http://flagger-prometheus:9090", "-slack-user=flagger", "-slack-channel=general",
+                                 "-slack-url=https://chat.example.com/services/put-yours-here")),
+        (P, "spec|replicas", 1),
+        ("Service/flagger-grafana", "metadata|name", "flagger-grafana"),
+        ("ConfigMap/flagger-grafana-datasources", "data|datasources.yaml", has("url: http://flagger-prometheus.istio-system:9090"))]),
+    ("gitops-istio/tester", "S000-09", [("Service/flagger-loadtester", "spec|ports|0|port", 80)]),
+    ("gitops-flux-bootstrap/flagger", "S002-01, S002-14", [
+        (D, BOX + "command", has("-mesh-provider=istio", "-slack-channel=general")),
+        ("CustomResourceDefinition/canaries.flagger.app", "metadata", ABSENT)]),
+]

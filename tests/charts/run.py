@@ -194,10 +194,10 @@ def every_argument_is_a_flag(outputs):
                     fail(f"{argument} is not a flag of {words[0]}")
 
 
-def kustomized(overlay):
-    done = subprocess.run(["kubectl", "kustomize", f"{ROOT}/kustomize/{overlay}"], capture_output=True, text=True)
+def kustomized(overlay, folder="kustomize"):
+    done = subprocess.run(["kubectl", "kustomize", f"{ROOT}/{folder}/{overlay}"], capture_output=True, text=True)
     if done.returncode:
-        return fail(f"kustomize/{overlay}: {done.stderr.strip()}") or []
+        return fail(f"{folder}/{overlay}: {done.stderr.strip()}") or []
     return documents(done.stdout)
 
 
@@ -262,6 +262,27 @@ def documentation():
     return out
 
 
+def releases():
+    """What Flux is told to install in the examples: the values of their HelmReleases."""
+    out = {}
+    for example, title, wanted in cases.RELEASES:
+        objects = kustomized(example, "examples") if os.path.exists(f"{ROOT}/examples/{example}/kustomization.yaml") else [
+            one for path in sorted(glob.glob(f"{ROOT}/examples/{example}/*.yaml")) for one in documents(open(path).read())]
+        addresses = {one["metadata"]["name"]: one["spec"]["url"] for one in objects if one["kind"] == "OCIRepository"}
+        for one in objects:
+            if one["kind"] == "HelmRelease":
+                spec, name = one["spec"], addresses[one["spec"]["chartRef"]["name"]].rsplit("/", 1)[1]
+                done = helm("template", spec["releaseName"], chart(name), "-n", one["metadata"]["namespace"], "-f", "-", stdin=yaml.safe_dump(spec.get("values", {})))
+                what = f"examples/{example}, release {spec['releaseName']}"
+                out[what] = documents(done.stdout)
+                if done.returncode:
+                    fail(f"{what}: {done.stderr.strip()}")
+        everything = [one for what, objects in out.items() if what.startswith(f"examples/{example},") for one in objects]
+        for one in wanted:
+            judge(f"{title}: examples/{example}", everything, *one)
+    return out
+
+
 def wrong_values():
     for name, values, named in cases.WRONG:
         told = render(name, *settings(values))
@@ -305,6 +326,7 @@ def offline():
         if isinstance(rendered[path], str):
             fail(f"{path}: {rendered[path]}")
     rendered.update(documentation())
+    rendered.update(releases())
     wrong_values()
     trees = overlays()
     every_argument_is_a_flag([*rendered.values(), *trees.values()])
