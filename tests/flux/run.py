@@ -227,7 +227,7 @@ def gitops_istio(cluster):
     cluster.wait("Flux says which release was rolled back", 120, lambda: cluster.kustomizations()["apps"][1] == "HealthCheckFailed")
     rounds = len(rollouts.applied())
     cluster.wait("Flux has tried three times more", 120, lambda: len(rollouts.applied()) >= rounds + 3)
-    rollouts.no_fight(at_least=10)
+    rollouts.no_fight(at_least=5)
     # It waits (`wait: true`), begins again because of a commit, or names the release that was rolled back.
     rollouts.flux_said("HealthCheckCanceled", "HealthCheckFailed")
     failed = {message for _, reason, message in rollouts.told | {cluster.kustomizations()["apps"]} if reason == "HealthCheckFailed"}
@@ -262,7 +262,7 @@ spec: {{interval: 10s, path: ./{flux}/cluster, prune: true, sourceRef: {{kind: G
                         ("ConfigMap/prod/backend", f"{apps}/backend/config.yaml", "reserveFor: 15m", "reserveFor: 5m"))
     rollouts.follow(900)
     everything_ready(cluster)
-    rollouts.no_fight(at_least=10)
+    rollouts.no_fight(at_least=5)
     rollouts.flux_said()
 
     pruned(cluster, "backend", (f"{apps}/kustomization.yaml", "^- backend\n", ""))
