@@ -1,0 +1,3 @@
+module lab.test/traffic
+
+go 1.26
