@@ -13,7 +13,7 @@ use rollout::{Abilities, AffinityAbility, Routes};
 
 mod adoption;
 mod destination_rule;
-mod matching;
+pub mod matching;
 mod reading;
 mod rules;
 #[cfg(test)]
@@ -55,7 +55,7 @@ impl Router for Istio {
             matches: !tcp,
             mirrors: plain,
             affinity: if sticky { AffinityAbility::Both } else { AffinityAbility::None },
-            missing: missing(rollout),
+            missing: [missing(rollout), matching::misunderstood(&rollout.analysis.matches)].concat(),
             ..Abilities::default()
         }
     }

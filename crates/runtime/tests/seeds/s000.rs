@@ -292,6 +292,14 @@ async fn s000_14_expressions_of_the_user_pass_unchanged() {
     world.wait_told("iteration 1/12").await;
     let routes = world.get("virtualservice", "frontend")["spec"]["http"].clone();
     assert_eq!(routes[0]["match"], matches, "the data plane decides what it makes of them");
+    for text in [
+        "W analysis.match[0].headers.User-agent never matches: Istio wants names of headers in lower case",
+        "W analysis.match[0].headers.User-agent is refused by Istio: `(?=` is not known to RE2",
+        "W analysis.match[1].headers.Cookie never matches: Istio wants names of headers in lower case",
+    ] {
+        assert_eq!(world.told(text.trim_start_matches("W ")), 1, "{text}: {}", world.report());
+        world.assert_told(text);
+    }
 }
 
 #[tokio::test(start_paused = true)]
