@@ -275,12 +275,15 @@ class Cluster:
             {**os.environ, "KUBECONFIG": f"{self.plane.dir}/admin.kubeconfig", "RUNTIME_NAMESPACE": "flux-system", "TMPDIR": temporary})
         return self
 
+    def kubectl(self, *words, stdin=None):
+        done = subprocess.run(["kubectl", f"--kubeconfig={self.plane.dir}/admin.kubeconfig", *words], input=stdin, capture_output=True, text=True)
+        if done.returncode:
+            raise Failure(f"kubectl {' '.join(words)}: {done.stderr}")
+        return done.stdout
+
     def apply(self, text, *words):
         if text.strip():
-            done = subprocess.run(["kubectl", f"--kubeconfig={self.plane.dir}/admin.kubeconfig", "apply", "--server-side", *words, "-f", "-"],
-                                  input=text, capture_output=True, text=True)
-            if done.returncode:
-                raise Failure(f"kubectl apply: {done.stderr}")
+            self.kubectl("apply", "--server-side", *words, "-f", "-", stdin=text)
 
     def start_flagger(self):
         """With the arguments of the release that Flux asked for, under the permissions that came with it."""

@@ -16,11 +16,12 @@ rolled back, one by weight and one as an A/B test; in all of it
 * `replicas` of the target goes up once and down once, Services stay, weights do not go back before the end, generations count what a rollout needs;
 * no field belongs to both;
 * the Kustomization says what users are told (`flux get kustomizations`);
+* the same if `kubectl apply`, and `kubectl apply --server-side`, do every two seconds what Flux does;
 * an application that is taken out of git goes, with what the controller made for it and nothing else.
 """
-import argparse, concurrent.futures, os, shutil, sys, time
+import argparse, concurrent.futures, os, re, shutil, sys, time
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from cluster import KUSTOMIZE, Cluster, Failure, permitted  # noqa: E402
+from cluster import KUSTOMIZE, Cluster, Failure, History, permitted  # noqa: E402
 
 MADE = ["Deployment/{}-primary", "HorizontalPodAutoscaler/{}-primary", "Service/{}", "Service/{}-canary", "Service/{}-primary", "VirtualService/{}",
         "DestinationRule/{}-canary", "DestinationRule/{}-primary"]
@@ -43,7 +44,11 @@ def changes(values):
 
 
 def phase(cluster, name):
-    return ((cluster.history.living().get(f"Canary/{name}") or {}).get("status") or {}).get("phase")
+    return phase_in(cluster.history, name)
+
+
+def phase_in(history, name):
+    return ((history.living().get(f"Canary/{name}") or {}).get("status") or {}).get("phase")
 
 
 def weights(state):
@@ -70,13 +75,36 @@ def owners(state):
     return found
 
 
-def nobody_shares_a_field(cluster):
-    for name, state in cluster.history.living().items():
-        managers = owners(state)
-        both = [field for field, who in managers.items() if {FLUX, FLAGGER} <= who]
+def nobody_shares_a_field(history, *others):
+    living = history.living()
+    for name, state in living.items():
+        both = [field for field, who in owners(state).items() if FLAGGER in who and who & set(others)]
         same(f"{name}: fields of both", both, [])
-    replicas = {name: owners(cluster.history.living()[f"Deployment/{name}"])["f:spec", "f:replicas"] for name in CONFIGS if f"Deployment/{name}" in cluster.history.living()}
+    replicas = {name: owners(living[name])["f:spec", "f:replicas"] for name in (f"Deployment/{one}" for one in CONFIGS) if name in living}
     same("who manages the targets' replicas", replicas, {name: {FLAGGER} for name in replicas})
+
+
+def what_a_rollout_needs(history, mark, name, end, image):
+    """Since then a rollout has changed what it has to, once, and nothing else was changed. `image`: the target's template is what was committed."""
+    replicas = changes(state["spec"]["replicas"] for state in history.since(mark, f"Deployment/{name}"))
+    same(f"{name}: replicas of the target", replicas, [0, 2, 0])
+    for suffix in ("", "-canary", "-primary"):
+        services = history.since(mark, f"Service/{name}{suffix}")
+        same(f"{name}: versions of Service {name}{suffix}", len(services), 1)
+        same(f"{name}: selector of Service {name}{suffix}", services[0]["spec"]["selector"], {"app": name if suffix == "-canary" else f"{name}-primary"})
+    shares = changes(weights(state) for state in history.since(mark, f"VirtualService/{name}"))
+    same(f"{name}: weights", shares, WEIGHTS[name, end])
+    counts = {}
+    for one in [form.format(name) for form in (*MADE, *GIVEN)]:
+        states = history.since(mark, one)
+        if "generation" in states[0]["metadata"]:
+            counts[one.replace(f"/{name}", "")] = states[-1]["metadata"]["generation"] - states[0]["metadata"]["generation"]
+        foreign = [label for label in states[-1]["metadata"].get("labels") or {} if "toolkit.fluxcd.io" in label and one.split("/")[1] != name]
+        same(f"{one}: labels of Flux", foreign, [])
+    # The target: image (if it is that), up, down. Its copy: the promotion. The route: its weights, and nothing else.
+    wanted = {"Deployment": 2 + image, "Deployment-primary": int(end == "Succeeded"), "VirtualService": len(shares) - 1}
+    same(f"{name}: new generations", {one: n for one, n in counts.items() if n}, {one: n for one, n in wanted.items() if n})
+    return f"replicas {replicas}, weights {shares}, new generations {wanted}"
 
 
 class Rollouts:
@@ -115,9 +143,6 @@ class Rollouts:
     def applied(self):
         return self.cluster.applied("apps")[self.rounds:]
 
-    def states(self, kind_name):
-        return self.cluster.history.since(self.mark, kind_name)
-
     def no_fight(self, at_least):
         drift = {}
         for actions in self.applied():
@@ -126,34 +151,12 @@ class Rollouts:
                     drift[one] = [*drift.get(one, []), action]
         same("what Flux had to change", drift, self.changed)
         for name, end in self.ends.items():
-            self.of_one(name, end, at_least)
-        nobody_shares_a_field(self.cluster)
-
-    def of_one(self, name, end, at_least):
-        rounds, seconds = self.through[name]
-        if rounds < at_least:
-            raise Failure(f"{name}: applied only {rounds} times through the rollout")
-        replicas = changes(state["spec"]["replicas"] for state in self.states(f"Deployment/{name}"))
-        same(f"{name}: replicas of the target", replicas, [0, 2, 0])
-        for suffix in ("", "-canary", "-primary"):
-            services = self.states(f"Service/{name}{suffix}")
-            same(f"{name}: versions of Service {name}{suffix}", len(services), 1)
-            same(f"{name}: selector of Service {name}{suffix}", services[0]["spec"]["selector"], {"app": name if suffix == "-canary" else f"{name}-primary"})
-        shares = changes(weights(state) for state in self.states(f"VirtualService/{name}"))
-        same(f"{name}: weights", shares, WEIGHTS[name, end])
-        counts = {}
-        for one in [form.format(name) for form in (*MADE, *GIVEN)]:
-            states = self.states(one)
-            if "generation" in states[0]["metadata"]:
-                counts[one.replace(f"/{name}", "")] = states[-1]["metadata"]["generation"] - states[0]["metadata"]["generation"]
-        # The target: image (if it is that), up, down. Its copy: the promotion. The route: its weights, and nothing else.
-        image = f"Deployment/prod/{name}" in self.changed
-        wanted = {"Deployment": 2 + image, "Deployment-primary": int(end == "Succeeded"), "VirtualService": len(shares) - 1}
-        same(f"{name}: new generations", {one: n for one, n in counts.items() if n}, {one: n for one, n in wanted.items() if n})
-        foreign = [one for one in (form.format(name) for form in MADE)
-                   if any("toolkit.fluxcd.io" in label for label in self.states(one)[-1]["metadata"].get("labels") or {})]
-        same(f"{name}: has labels of Flux", foreign, [])
-        print(f"{self.cluster.name}: {name} {end} in {seconds:.0f} s, applied {rounds} times meanwhile, replicas {replicas}, weights {shares}, new generations {wanted}")
+            rounds, seconds = self.through[name]
+            if rounds < at_least:
+                raise Failure(f"{name}: applied only {rounds} times through the rollout")
+            what = what_a_rollout_needs(self.cluster.history, self.mark, name, end, f"Deployment/prod/{name}" in self.changed)
+            print(f"{self.cluster.name}: {name} {end} in {seconds:.0f} s, applied {rounds} times meanwhile, {what}")
+        nobody_shares_a_field(self.cluster.history, FLUX)
 
     def flux_said(self, *allowed):
         """Of Kustomization `apps`, while it went on: its Ready was true, or unknown, or false for the reasons allowed; after a commit it waits for what it depends on."""
@@ -161,6 +164,37 @@ class Rollouts:
         expected = {("True", "ReconciliationSucceeded"), ("Unknown", "Progressing"), *(("False", reason) for reason in ("DependencyNotReady", *allowed))}
         same("what Flux said", said - expected, set())
         print(f"{self.cluster.name}: Flux said {sorted(said)}")
+
+
+def without_flux(cluster, namespace, *words):
+    """The backend once more, applied by kubectl every two seconds through a rollout."""
+    place, history, rounds = f"{cluster.plane.dir}/{namespace}", History(cluster, namespace), []
+    cluster.api.post("/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    shutil.copytree(f"{cluster.repository.place}/examples/gitops-istio/apps/backend", place)
+
+    def edit(file, old, new):
+        with open(f"{place}/{file}") as handle:
+            text, found = re.subn(old, new, handle.read())
+        if not found:
+            raise Failure(f"{file} has no {old}")
+        with open(f"{place}/{file}", "w") as handle:
+            handle.write(text)
+
+    def apply():
+        rounds.append(cluster.kubectl("apply", *words, "-k", place))
+        return not cluster.plane.stop.wait(2)
+
+    edit("kustomization.yaml", "namespace: prod", f"namespace: {namespace}")
+    cluster.wait(f"the backend of {namespace} is Initialized", 300, lambda: apply() and phase_in(history, "backend") == "Initialized")
+    mark = history.now()
+    edit("deployment.yaml", r"backend:1\.\S+", "backend:1.5.0")
+    rounds.clear()
+    cluster.wait(f"the backend of {namespace} is Succeeded", 900, lambda: apply() and phase_in(history, "backend") == "Succeeded")
+    if len(rounds) < 5:
+        raise Failure(f"{namespace}: applied only {len(rounds)} times")
+    what = what_a_rollout_needs(history, mark, "backend", "Succeeded", True)
+    nobody_shares_a_field(history, "kubectl", "kubectl-client-side-apply")
+    return f"{cluster.name}: backend by kubectl {' '.join(('apply', *words))}: Succeeded, applied {len(rounds)} times meanwhile, {what}"
 
 
 def initialized(cluster):
@@ -172,7 +206,7 @@ def initialized(cluster):
     missing = [form.format(name) for name in CONFIGS for form in (*MADE, *GIVEN) if form.format(name) not in objects]
     same("what is not there", missing, [])
     same("replicas of the idle targets", [objects[f"Deployment/{name}"]["spec"]["replicas"] for name in CONFIGS], [0, 0])
-    nobody_shares_a_field(cluster)
+    nobody_shares_a_field(cluster.history, FLUX)
 
 
 def everything_ready(cluster, seconds=300):
@@ -222,7 +256,9 @@ def gitops_istio(cluster):
     rollouts = Rollouts(cluster, {"backend": "Succeeded", "frontend": "Failed"},
                         ("Deployment/prod/backend", f"{flux}/apps/backend/deployment.yaml", r"backend:1\.4\.0", "backend:1.4.1"),
                         ("Deployment/prod/frontend", f"{flux}/apps/frontend/deployment.yaml", r"frontend:1\.4\.0", "frontend:1.4.1"))
-    rollouts.follow(900, busy=True)
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        plain = [pool.submit(without_flux, cluster, "client-side"), pool.submit(without_flux, cluster, "server-side", "--server-side")]
+        rollouts.follow(900, busy=True)
     # What is committed after a rollback is applied as well; then Flux says which release it was, and tries again and again.
     cluster.wait("Flux says which release was rolled back", 120, lambda: cluster.kustomizations()["apps"][1] == "HealthCheckFailed")
     rounds = len(rollouts.applied())
@@ -233,6 +269,9 @@ def gitops_istio(cluster):
     failed = {message for _, reason, message in rollouts.told | {cluster.kustomizations()["apps"]} if reason == "HealthCheckFailed"}
     same("what Flux names as failed", [one for one in failed if "Canary/prod/frontend status: 'Failed'" not in one or "backend" in one], [])
     same("the phases after that", [phase(cluster, name) for name in ("backend", "frontend")], ["Succeeded", "Failed"])
+
+    for one in plain:
+        print(one.result())
 
     pruned(cluster, "frontend", (f"{flux}/apps/kustomization.yaml", "^- frontend\n", ""))
 
