@@ -209,20 +209,22 @@ def releases(cp, traffic, story, reached, through):
     must(abs(share - 30) <= POINTS and set(found) == {"1 primary 200", "2 canary 200"} and story.now().get("canaryWeight") == 30, f"at weight 30: {found}, {share:.2f} % at the canary")
 
     Hold.released.set()
-    wait("the promotion", 180, reached("Succeeded"))
-    wait("the canary at rest", 60, lambda: settled(cp))
+    ended = lambda: story.now().get("phase") in ("Succeeded", "Failed")  # noqa: E731
+    wait("the end of the release", 180, ended)
     checks = story.checks(since)
     passed = [value for verdict, value in checks if verdict == "Passed"]
-    must(len(passed) >= 2 and all(value is not None and value >= 99 for value in passed), f"promoted by {checks}")
+    must(reached("Succeeded")() and len(passed) >= 2 and all(value is not None and value >= 99 for value in passed), f"promoted by {checks}")
+    wait("the canary at rest", 60, lambda: settled(cp))
     found = send(traffic, 500)
     must(found == {"2 primary 200": 500}, f"promoted: {found}")
 
     since = len(story.statuses)
     release(cp, 3, 0.5)
-    wait("the rollback", 180, reached("Failed"))
+    wait("weight 30", 120, lambda: story.now().get("canaryWeight") == 30)
+    wait("the end of the release", 180, ended)
     checks = story.checks(since)
     failed = [value for verdict, value in checks if verdict == "Failed"]
-    must(len(failed) == 2 and all(0 < value < 99 for value in failed), f"rolled back by {checks}")
+    must(reached("Failed")() and len(failed) == 2 and all(0 < value < 99 for value in failed), f"rolled back by {checks}")
     wait("the canary at rest", 60, lambda: settled(cp))
     found = send(traffic, 500)
     must(found == {"2 primary 200": 500}, f"rolled back: {found}")
