@@ -260,13 +260,13 @@ def gitops_istio(cluster):
         plain = [pool.submit(without_flux, cluster, "client-side"), pool.submit(without_flux, cluster, "server-side", "--server-side")]
         rollouts.follow(900, busy=True)
     # What is committed after a rollback is applied as well; then Flux says which release it was, and tries again and again.
-    cluster.wait("Flux says which release was rolled back", 120, lambda: cluster.kustomizations()["apps"][1] == "HealthCheckFailed")
+    last = cluster.wait("Flux says which release was rolled back", 120, lambda: [state for state in [cluster.kustomizations()["apps"]] if state[1] == "HealthCheckFailed"])
     rounds = len(rollouts.applied())
     cluster.wait("Flux has tried three times more", 120, lambda: len(rollouts.applied()) >= rounds + 3)
     rollouts.no_fight(at_least=5)
     # It waits (`wait: true`), begins again because of a commit, or names the release that was rolled back.
     rollouts.flux_said("HealthCheckCanceled", "HealthCheckFailed")
-    failed = {message for _, reason, message in rollouts.told | {cluster.kustomizations()["apps"]} if reason == "HealthCheckFailed"}
+    failed = {message for _, reason, message in rollouts.told | set(last) if reason == "HealthCheckFailed"}
     same("what Flux names as failed", [one for one in failed if "Canary/prod/frontend status: 'Failed'" not in one or "backend" in one], [])
     same("the phases after that", [phase(cluster, name) for name in ("backend", "frontend")], ["Succeeded", "Failed"])
 
