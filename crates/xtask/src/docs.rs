@@ -1,18 +1,20 @@
-//! Pages of the documentation that follow from files and lists: where we differ from the recorded behaviour, which flags there are, and what the charts'
-//! values do.
+//! Pages of the documentation that follow from files and lists: where we differ from the recorded behaviour, which flags there are, what the charts'
+//! values do, and which fields the three kinds have.
 
-use crate::{Generated, root, values};
+use crate::{Generated, reference, root, values};
 use anyhow::{Context, Result};
 use serde_yaml_ng::Value;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-/// `docs/deviations.md` from `tests/deviations.yaml`, `docs/flags.md` from the command lines' tables, and `docs/chart-values.md` from the charts.
+/// `docs/deviations.md` from `tests/deviations.yaml`, `docs/flags.md` from the command lines' tables, `docs/chart-values.md` from the charts, and
+/// `docs/reference.md` from the wire types.
 pub(crate) fn docs() -> Result<Vec<Generated>> {
     Ok(vec![
         Generated { path: PathBuf::from("docs/deviations.md"), content: deviations()? },
         Generated { path: PathBuf::from("docs/flags.md"), content: flags() },
         Generated { path: PathBuf::from("docs/chart-values.md"), content: values::page()? },
+        Generated { path: PathBuf::from("docs/reference.md"), content: reference::page()? },
     ])
 }
 

@@ -6,6 +6,7 @@ mod dashboards;
 mod docs;
 mod licences;
 mod manifests;
+mod reference;
 mod values;
 
 use std::path::{Path, PathBuf};
@@ -26,7 +27,7 @@ type Command = fn() -> Result<Vec<Generated>>;
 const COMMANDS: &[(&str, &str, Command)] = &[
     ("crds", "the definitions, from the wire types", manifests::crds),
     ("dashboards", "charts/grafana/dashboards", dashboards::dashboards),
-    ("docs", "docs/chart-values.md, docs/deviations.md and docs/flags.md", docs::docs),
+    ("docs", "docs/chart-values.md, docs/deviations.md, docs/flags.md and docs/reference.md", docs::docs),
     ("manifests", "accounts, permissions, Deployments, from the crate install", manifests::manifests),
 ];
 
