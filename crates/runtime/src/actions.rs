@@ -295,11 +295,14 @@ impl Keeper {
     ) -> Result<(), Failure> {
         self.rivals(view, Rivals::write);
         let answer = self.patch_version(view, target, patch, subresource).await;
+        if let Ok(object) = &answer {
+            // While the write still counts as under way: what the watch brings until then may be its echo.
+            self.take_own_canary(object);
+        }
         let known = answer.as_ref().map_or_else(ApiError::is_answer, |_| true);
         self.rivals(view, |rivals| rivals.wrote(known));
         match answer {
             Ok(object) => {
-                self.take_own_canary(&object);
                 view.object = Arc::new(object);
                 Ok(())
             }

@@ -184,7 +184,7 @@ impl Keeper {
     }
 
     async fn take_turn(&self, key: &Key, visit: &mut Visit) -> Turn {
-        let look = {
+        let (look, rivals) = {
             let mut state = self.world.state();
             if !state.open {
                 // We no longer lead. What was begun is finished, nothing is begun.
@@ -206,13 +206,17 @@ impl Keeper {
             if !state.wanted_kinds.is_empty() {
                 self.world.kinds.notify_one();
             }
-            look
+            let rivals = matches!(look, Look::Complete(_))
+                && state.canaries.get_mut(key).is_some_and(|entry| entry.rivals.news());
+            (look, rivals)
         };
         match look {
             Look::Gone => Turn::Until(None),
             Look::Incomplete(missing) => self.fetch(key, missing, visit).await,
             Look::Complete(mut view) => {
-                self.tell_of_rivals(&view);
+                if rivals {
+                    self.tell_of_rivals(&view);
+                }
                 let decision = decide(&view.rollout, &view.seen);
                 view.contents = std::mem::take(&mut visit.contents);
                 let turn = self.carry_out(&mut view, decision, visit).await;
@@ -414,16 +418,13 @@ impl Keeper {
 
     /// Two installations that look after the same Canary both act on it.
     fn tell_of_rivals(&self, view: &View) {
-        let news = self.world.state().same(&view.key, &view.rollout.uid).is_some_and(|entry| entry.rivals.news());
-        if news {
-            let message = format!(
-                "Somebody else keeps writing the status of {}: is another installation of Flagger looking after namespace {}? Remove one of them, or give each a namespace of its own (-namespace)",
-                view.rollout.full_name(),
-                view.rollout.namespace
-            );
-            let payload = Payload::of(&view.seen.status, view.seen.status.phase);
-            self.tell(view, &Event { kind: EventKind::Warning, message, payload });
-        }
+        let message = format!(
+            "Somebody else keeps writing the status of {}: is another installation of Flagger looking after namespace {}? Remove one of them, or give each a namespace of its own (-namespace)",
+            view.rollout.full_name(),
+            view.rollout.namespace
+        );
+        let payload = Payload::of(&view.seen.status, view.seen.status.phase);
+        self.tell(view, &Event { kind: EventKind::Warning, message, payload });
     }
 
     /// Tells an event: log, Kubernetes event, event webhooks.

@@ -23,7 +23,7 @@ impl Rivals {
         self.writing = true;
     }
 
-    /// It has ended. `known`: with an answer.
+    /// It has ended, and what it made is known. `known`: with an answer.
     pub(crate) fn wrote(&mut self, known: bool) {
         (self.writing, self.lost) = (false, !known);
     }
