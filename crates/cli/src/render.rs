@@ -191,5 +191,5 @@ fn warnings(options: &Options, stage: &Stage) -> Vec<String> {
     ];
     let no_match = options.matches && stage.rollout.analysis.matches.is_empty();
     let no_match = no_match.then(|| "--match: the Canary has no analysis.match, so all requests match".to_owned());
-    abilities.missing.into_iter().chain(asked.into_iter().flatten()).chain(no_match).collect()
+    abilities.warnings().map(str::to_owned).chain(asked.into_iter().flatten()).chain(no_match).collect()
 }

@@ -128,7 +128,7 @@ fn warn_about_limits(script: &mut Script<'_>) {
         );
         script.emit_as(phase, EventKind::Warning, text);
     }
-    for text in &abilities.missing {
-        script.emit_as(phase, EventKind::Warning, text.clone());
+    for text in abilities.warnings() {
+        script.emit_as(phase, EventKind::Warning, text);
     }
 }

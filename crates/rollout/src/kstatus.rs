@@ -50,7 +50,7 @@ pub(crate) fn apply(rollout: &Rollout, seen: &Observation, status: &mut CanarySt
         now,
     );
     only_while(&mut status.conditions, STALLED, stalled.map(|halt| (halt.reason, halt.message)), now);
-    let unsupported = seen.abilities.missing.join("; ");
+    let unsupported = seen.abilities.warnings().collect::<Vec<_>>().join("; ");
     only_while(
         &mut status.conditions,
         UNSUPPORTED,

@@ -109,6 +109,16 @@ pub struct Abilities {
     pub routes_first: bool,
     /// Warnings to give once per rollout: what the spec asks for and this router cannot do, in words for an event.
     pub missing: Vec<String>,
+    /// Warnings of the same kind about conditions that are passed on as they are, and that the data plane does not understand.
+    #[serde(default)]
+    pub misunderstood: Vec<String>,
+}
+
+impl Abilities {
+    /// Both kinds of warnings.
+    pub fn warnings(&self) -> impl Iterator<Item = &str> {
+        self.missing.iter().chain(&self.misunderstood).map(String::as_str)
+    }
 }
 
 /// How far a router can tie clients to a side.
@@ -131,6 +141,7 @@ impl Default for Abilities {
             affinity: AffinityAbility::Both,
             routes_first: false,
             missing: Vec::new(),
+            misunderstood: Vec::new(),
         }
     }
 }

@@ -12,7 +12,7 @@ use api::{HttpMatchRequest, Strategy};
 use objects::kind::INGRESS;
 use objects::paths::{integer, list, text};
 use providers::routers;
-use providers::routers::istio::matching;
+use providers::routers::istio::matching::{self, Doubt};
 use rollout::{Routes, Weight};
 use serde_json::Value;
 
@@ -37,8 +37,8 @@ pub(super) fn check(case: &Case<'_>, report: &mut Report) {
 fn abilities(case: &Case<'_>, stage: &Stage, report: &mut Report) {
     let (rollout, abilities) = (&case.rollout, stage.abilities());
     let (analysis, provider) = (&rollout.analysis, &rollout.provider);
-    // Conditions of an A/B test have rules of their own, with the place of each.
-    for text in abilities.missing.iter().filter(|text| !text.starts_with("analysis.match[")) {
+    // What is misunderstood has rules of its own, with the place of each.
+    for text in &abilities.missing {
         // Some say themselves what to do.
         let told = ["either ", ", use ", ", remove ", "it must be "].iter().any(|advice| text.contains(advice));
         let advice = if told { "" } else { "remove it, or take a provider that can do it" };
@@ -114,16 +114,17 @@ fn matches(case: &Case<'_>, report: &mut Report) {
 }
 
 fn entry_for_istio(case: &Case<'_>, entry: &HttpMatchRequest, at: &str, report: &mut Report) {
-    for (name, value) in &entry.headers {
+    for (name, doubt) in matching::doubts(entry) {
         let path = format!("{at}.headers.{name}");
-        if matching::never_matches(name) {
-            let message = format!("{name} has capital letters");
-            case.add(report, &ISTIO_HEADER_CASE, &path, message, format!("write {}", name.to_lowercase()));
-        }
-        let regex = value.regex.as_deref().unwrap_or_default();
-        if let Some(found) = matching::look_around(regex) {
-            let message = format!("`{found}` is not known to RE2");
-            case.add(report, &ISTIO_REGEX, &format!("{path}.regex"), message, "say it without look-around");
+        match doubt {
+            Doubt::Capitals => {
+                let message = format!("{name} has capital letters");
+                case.add(report, &ISTIO_HEADER_CASE, &path, message, format!("write {}", name.to_lowercase()));
+            }
+            Doubt::LookAround(found) => {
+                let message = format!("`{found}` is not known to RE2");
+                case.add(report, &ISTIO_REGEX, &format!("{path}.regex"), message, "say it without look-around");
+            }
         }
     }
 }

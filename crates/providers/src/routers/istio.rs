@@ -55,7 +55,8 @@ impl Router for Istio {
             matches: !tcp,
             mirrors: plain,
             affinity: if sticky { AffinityAbility::Both } else { AffinityAbility::None },
-            missing: [missing(rollout), matching::misunderstood(&rollout.analysis.matches)].concat(),
+            missing: missing(rollout),
+            misunderstood: matching::misunderstood(&rollout.analysis.matches),
             ..Abilities::default()
         }
     }

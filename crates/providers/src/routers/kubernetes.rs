@@ -28,8 +28,7 @@ impl Router for Kubernetes {
             matches: false,
             mirrors: false,
             affinity: AffinityAbility::None,
-            routes_first: false,
-            missing: Vec::new(),
+            ..Abilities::default()
         }
     }
 

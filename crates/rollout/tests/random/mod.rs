@@ -158,6 +158,7 @@ pub(crate) fn abilities() -> impl Strategy<Value = Abilities> + use<> {
             affinity: if shifts { affinity } else { AffinityAbility::None },
             routes_first,
             missing: lacking.then(|| "mirrorWeight is not supported".to_owned()).into_iter().collect(),
+            misunderstood: Vec::new(),
         });
     prop_oneof![1 => Just(Abilities::default()), 1 => any]
 }

@@ -78,12 +78,5 @@ pub(crate) fn weights(world: &World) -> Vec<&str> {
 }
 
 pub(crate) fn kubernetes() -> Abilities {
-    Abilities {
-        shifts: false,
-        matches: false,
-        mirrors: false,
-        affinity: AffinityAbility::None,
-        routes_first: false,
-        missing: Vec::new(),
-    }
+    Abilities { shifts: false, matches: false, mirrors: false, affinity: AffinityAbility::None, ..Abilities::default() }
 }

@@ -7,27 +7,35 @@ use api::HttpMatchRequest;
 /// Beginnings of expressions that RE2 does not have.
 const LOOK_AROUND: [&str; 4] = ["(?=", "(?!", "(?<=", "(?<!"];
 
-/// A look-around in a regular expression. Istio's are RE2, which has none: Istio refuses the route.
-pub fn look_around(regex: &str) -> Option<&'static str> {
-    LOOK_AROUND.into_iter().find(|start| regex.contains(start))
+/// What Istio does not understand about a condition on a header.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doubt {
+    /// The name has capital letters, so it never matches: Istio wants lower case.
+    Capitals,
+    /// The regular expression looks around, by this. Istio's are RE2, which cannot: it refuses the route.
+    LookAround(&'static str),
 }
 
-/// Whether the name of a header is one that never matches: Istio wants lower case.
-pub fn never_matches(header: &str) -> bool {
-    header.chars().any(char::is_uppercase)
+/// The doubts about one condition, with the names of the headers as they are written.
+pub fn doubts(condition: &HttpMatchRequest) -> impl Iterator<Item = (&str, Doubt)> {
+    condition.headers.iter().flat_map(|(name, value)| {
+        let capitals = name.chars().any(char::is_uppercase).then_some(Doubt::Capitals);
+        let regex = value.regex.as_deref().unwrap_or_default();
+        let look_around = LOOK_AROUND.into_iter().find(|start| regex.contains(start)).map(Doubt::LookAround);
+        capitals.into_iter().chain(look_around).map(move |doubt| (name.as_str(), doubt))
+    })
 }
 
-/// What is passed on as the user wrote it although Istio does not understand it, in words for an event.
+/// The doubts about the conditions of an A/B test, in words for an event.
 pub(super) fn misunderstood(conditions: &[HttpMatchRequest]) -> Vec<String> {
-    let headers =
-        conditions.iter().enumerate().flat_map(|(at, one)| one.headers.iter().map(move |header| (at, header)));
-    let told = headers.flat_map(|(at, (name, value))| {
-        let path = format!("analysis.match[{at}].headers.{name}");
-        let regex = look_around(value.regex.as_deref().unwrap_or_default());
-        let name =
-            never_matches(name).then(|| format!("{path} never matches: Istio wants names of headers in lower case"));
-        let regex = regex.map(|found| format!("{path} is refused by Istio: `{found}` is not known to RE2"));
-        name.into_iter().chain(regex)
+    let told = conditions.iter().enumerate().flat_map(|(at, condition)| {
+        doubts(condition).map(move |(name, doubt)| {
+            let path = format!("analysis.match[{at}].headers.{name}");
+            match doubt {
+                Doubt::Capitals => format!("{path} never matches: Istio wants names of headers in lower case"),
+                Doubt::LookAround(found) => format!("{path} is refused by Istio: `{found}` is not known to RE2"),
+            }
+        })
     });
     told.collect()
 }
