@@ -49,7 +49,12 @@ def install(cp, objects):
             cp.api.post(f"{RBAC}/namespaces/{namespace}/{kind.lower()}s", one)
         elif kind in ("ClusterRole", "ClusterRoleBinding"):
             cp.api.post(f"{RBAC}/{kind.lower()}s", one)
-    token = cp.api.post(f"/api/v1/namespaces/{PLACE}/serviceaccounts/{account}/token", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}})
+    return kubeconfig(cp, PLACE, account)
+
+
+def kubeconfig(cp, namespace, account):
+    """Of a service account; returns the file."""
+    token = cp.api.post(f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token", {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}})
     path = f"{cp.dir}/{account}.account.kubeconfig"
     with open(path, "w") as file:
         yaml.safe_dump({"apiVersion": "v1", "kind": "Config", "current-context": "c", "clusters": [{"name": "c", "cluster": {"server": cp.url, "insecure-skip-tls-verify": True}}],

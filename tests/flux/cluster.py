@@ -5,7 +5,7 @@ Stand-ins, each a thread or a handler below, and what they do not do: `Source` f
 `Helm` for helm-controller (renders our charts by `helm template` and applies them, says of any other chart that it is installed), `Elsewhere` for what is
 reached by HTTP: Prometheus, the load tester, the chat. flagger finds it as its proxy, so that all addresses in the manifests are those of the example.
 """
-import hashlib, http.server, importlib.util, json, os, re, shutil, subprocess, sys, threading, time, urllib.parse
+import hashlib, http.server, json, os, re, shutil, subprocess, sys, threading, time, urllib.parse
 import yaml
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -81,7 +81,7 @@ class Elsewhere(http.server.ThreadingHTTPServer):
     request_queue_size = 256
 
     def __init__(self):
-        self.archives, self.hooks, self.chat = {}, [], []
+        self.archives = {}
         self.bad = {}  # workload -> what is bad about it: (part of a query, its answer)
         super().__init__(("127.0.0.1", 0), Answers)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
@@ -109,11 +109,8 @@ class Answers(http.server.BaseHTTPRequestHandler):
         elif url.hostname and url.hostname.startswith("flagger-prometheus") and url.path == "/api/v1/query":
             query = (urllib.parse.parse_qs(url.query).get("query") or urllib.parse.parse_qs(body).get("query") or [""])[0]
             code, out = 200, json.dumps(kit.vector(at.measured(query))).encode()
-        elif url.hostname == "flagger-loadtester.prod":
-            at.hooks.append(json.loads(body))
-            code, out = 200, b""
-        elif url.hostname == "chat.example.com":
-            at.chat.append(json.loads(body))
+        elif url.hostname in ("flagger-loadtester.prod", "chat.example.com"):
+            json.loads(body)  # no answer to what is no JSON
             code, out = 200, b"ok"
         self.send_response(code)
         self.send_header("Content-Length", str(len(out)))
@@ -289,14 +286,7 @@ class Cluster:
         """With the arguments of the release that Flux asked for, under the permissions that came with it."""
         self.wait("flagger's release is there", 300, lambda: "flagger" in self.helm.rendered)
         objects = self.helm.rendered["flagger"]
-        token = self.api.post("/api/v1/namespaces/istio-system/serviceaccounts/flagger/token",
-                              {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 7200}})
-        with open(self.plane.kubeconfig("flagger")) as file:
-            config = yaml.safe_load(file)
-        config["users"][0]["user"]["token"] = token["status"]["token"]
-        account = f"{self.plane.dir}/account.kubeconfig"
-        with open(account, "w") as file:
-            yaml.safe_dump(config, file)
+        account = permitted.kubeconfig(self.plane, "istio-system", "flagger")
         self.plane.spawn("flagger", permitted.command(self.binary, objects, account), {**os.environ, "http_proxy": self.elsewhere.url, "HTTP_PROXY": self.elsewhere.url})
 
     def wait(self, what, seconds, test, keep=None):

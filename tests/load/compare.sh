@@ -14,9 +14,9 @@ rounds=${ROUNDS:-3}
 hey_version=v0.1.4
 
 [ -x "$tools/hey" ] || GOBIN="$tools" GOFLAGS=-mod=mod go install "github.com/rakyll/hey@$hey_version"
-target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 ours=("$@")
 if [ $# -eq 0 ] || [ -z "${ANSWER:-}" ]; then
+  target=$(cargo metadata --format-version 1 --no-deps --offline | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
   cargo build --release --quiet -p load --examples
   ANSWER=$target/release/examples/answer
   [ $# -gt 0 ] || ours=("$target/release/examples/load")

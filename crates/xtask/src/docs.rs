@@ -54,6 +54,11 @@ fn deviations() -> Result<String> {
     Ok(page)
 }
 
+/// What fits into the cell of a table: a bar would end it.
+pub(crate) fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
 fn flags() -> String {
     let mut page = "\
 # Command lines of `flagger` and `loadtester`

@@ -1,5 +1,6 @@
 //! `docs/reference.md`: every field of the three kinds, from the definitions that are generated from the types.
 
+use crate::docs::cell;
 use anyhow::{Result, bail};
 use serde_json::Value;
 use std::fmt::Write as _;
@@ -82,17 +83,14 @@ fn inner(property: &Value) -> (&Value, &'static str) {
 /// One line, fit for a table.
 fn described(schema: &Value) -> Option<String> {
     let text = schema.get("description")?.as_str()?;
-    Some(text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|"))
+    Some(cell(&text.split_whitespace().collect::<Vec<_>>().join(" ")))
 }
 
 /// What the server refuses beside what the type says.
 fn rules(property: &Value) -> String {
     let rules = property.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten();
     let messages = rules.filter_map(|rule| rule.get("message").and_then(Value::as_str));
-    messages
-        .map(|message| format!(" Must hold: {}.", message.replace('|', "\\|").trim_end_matches('.')))
-        .collect::<Vec<_>>()
-        .concat()
+    messages.map(|message| format!(" Must hold: {}.", cell(message).trim_end_matches('.'))).collect::<Vec<_>>().concat()
 }
 
 /// Type, alternatives, bounds, default.
@@ -134,5 +132,5 @@ fn bounds(property: &Value) -> impl Iterator<Item = String> {
 fn shown(value: &Value) -> String {
     // An empty text is shown with its quotation marks.
     let text = value.as_str().filter(|text| !text.is_empty()).map_or_else(|| value.to_string(), str::to_owned);
-    format!("`{}`", text.replace('|', "\\|"))
+    format!("`{}`", cell(&text))
 }

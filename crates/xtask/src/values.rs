@@ -1,6 +1,7 @@
 //! `docs/chart-values.md`: what each value of each chart does, from its `values.schema.json` (which refuses wrong ones) and `values.yaml` (which has the
 //! defaults).
 
+use crate::docs::cell;
 use crate::root;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -56,6 +57,6 @@ fn shown(default: &Value) -> String {
         Value::Null => String::new(),
         Value::String(text) if text.is_empty() => String::new(),
         Value::String(text) => format!("`{text}`"),
-        other => format!("`{}`", other.to_string().replace('|', "\\|")),
+        other => format!("`{}`", cell(&other.to_string())),
     }
 }
