@@ -72,6 +72,12 @@ impl Masks {
                 *value = json!(fields.to_string());
             }
             Value::Object(map) => {
+                if map.get("kind") == Some(&json!("APIResourceList"))
+                    && let Some(Value::Array(resources)) = map.get_mut("resources")
+                {
+                    // The definitions of a group come out of a Go map.
+                    resources.sort_by_key(|resource| resource.get("name").map(ToString::to_string));
+                }
                 // The version of a list or bookmark is that of the whole store.
                 let is_list = map.contains_key("items") || map.contains_key("rows");
                 let bookmark = map.get("type") == Some(&json!("BOOKMARK"));

@@ -97,6 +97,9 @@ pub fn read(names: &[String]) -> Result<Vec<File>, String> {
     paths.retain(|path| path.extension().is_some_and(|ending| ending == "yaml"));
     paths.sort();
     let files = paths.iter().map(|path| read_file(path)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(unknown) = names.iter().find(|name| !files.iter().any(|file| file.name == **name)) {
+        return Err(format!("there is no file {unknown}: name them without .yaml"));
+    }
     Ok(files.into_iter().filter(|file| names.is_empty() || names.contains(&file.name)).collect())
 }
 
