@@ -31,10 +31,6 @@ const FLUSH: Duration = Duration::from_secs(1);
 /// How long the first lists may take before the cause is a reason to give up.
 const SYNC_DEADLINE: Duration = Duration::from_secs(120);
 
-/// Our own kinds, and what the log calls them.
-const OWN: [(&Kind, &str); 3] =
-    [(&CANARY, "canary"), (&METRIC_TEMPLATE, "metric template"), (&ALERT_PROVIDER, "alert provider")];
-
 /// What an operator needs.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -99,20 +95,14 @@ impl Operator {
         Census(Arc::downgrade(&self.keeper))
     }
 
-    /// Starts the watches of our own kinds: their first lists are under way then.
-    pub fn begin(&mut self) {
-        for (kind, _) in OWN {
+    /// Starts the watches of our own kinds and waits for their first lists.
+    pub async fn sync(&mut self) -> Result<(), String> {
+        let kinds = [(&CANARY, "canary"), (&METRIC_TEMPLATE, "metric template"), (&ALERT_PROVIDER, "alert provider")];
+        for (kind, _) in kinds {
             self.keeper.world.state().stores.entry(kind).or_default();
             self.tasks.spawn(watch_own(Arc::clone(&self.keeper), kind, self.namespace.clone()));
         }
-    }
-
-    /// Waits for the first lists of our own kinds; begins if nobody has.
-    pub async fn sync(&mut self) -> Result<(), String> {
-        if self.tasks.is_empty() {
-            self.begin();
-        }
-        for (kind, label) in OWN {
+        for (kind, label) in kinds {
             info!("Waiting for {label} informer cache to sync");
             self.wait_for(kind).await?;
         }
