@@ -2,6 +2,7 @@
 
 use crate::docs::cell;
 use anyhow::{Result, bail};
+use objects::paths;
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -28,11 +29,10 @@ struct Row {
 pub(crate) fn page() -> Result<String> {
     let mut page = HEAD.to_owned();
     for definition in api::crd::all() {
-        let text = |pointer| definition.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
         let Some(schema) = definition.pointer("/spec/versions/0/schema/openAPIV3Schema") else {
             bail!("a definition without schema");
         };
-        let kind = text("/spec/names/kind");
+        let kind = paths::text(&definition, "/spec/names/kind");
         write!(page, "\n## {kind}\n\n{}\n", described(schema).unwrap_or_default())?;
         for table in TABLES {
             let pointer = format!("/properties/{}", table.replace('.', "/properties/"));
@@ -54,8 +54,7 @@ pub(crate) fn page() -> Result<String> {
 
 /// The rows below a schema. What has no description belongs to whatever it is in (types of Istio, which says there what they mean).
 fn collect(rows: &mut Vec<Row>, path: &str, schema: &Value) {
-    let required: Vec<&str> =
-        schema.get("required").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = paths::list(schema, "/required").filter_map(Value::as_str).collect();
     for (name, property) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
         let path = format!("{path}.{name}");
         let Some(description) = described(property) else { continue };
@@ -88,8 +87,7 @@ fn described(schema: &Value) -> Option<String> {
 
 /// What the server refuses beside what the type says.
 fn rules(property: &Value) -> String {
-    let rules = property.get("x-kubernetes-validations").and_then(Value::as_array).into_iter().flatten();
-    let messages = rules.filter_map(|rule| rule.get("message").and_then(Value::as_str));
+    let messages = paths::list(property, "/x-kubernetes-validations").map(|rule| paths::text(rule, "/message"));
     messages.map(|message| format!(" Must hold: {}.", cell(message).trim_end_matches('.'))).collect::<Vec<_>>().concat()
 }
 
@@ -103,11 +101,8 @@ fn kind_of(property: &Value) -> String {
         (None, ..) if property.get("x-kubernetes-int-or-string").is_some() => "integer or string".to_owned(),
         (None, ..) => "any".to_owned(),
     };
-    let values = property.get("enum").and_then(Value::as_array);
-    let name = values.map_or(name.clone(), |values| {
-        let values: Vec<String> = values.iter().map(shown).collect();
-        format!("{name}: {}", values.join(", "))
-    });
+    let values: Vec<String> = paths::list(property, "/enum").map(shown).collect();
+    let name = if values.is_empty() { name } else { format!("{name}: {}", values.join(", ")) };
     let default = property.get("default").map(|default| format!("default {}", shown(default)));
     [name].into_iter().chain(bounds(property)).chain(default).collect::<Vec<_>>().join(", ")
 }
